@@ -1,0 +1,41 @@
+# Pullquote. `make serve` answers questions, `make test` runs everything.
+.DEFAULT_GOAL := help
+PORT ?= 8000
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+# Where torch's CPU build comes from, unless pip already has one at hand.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+LOCK := .ci/requirements.lock
+READY := $(VENV)/.ready
+
+.PHONY: help serve index test check bench clean
+
+help: ## say what there is to do
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+serve: $(READY) ## install, build the index of corpus/texts, serve on 127.0.0.1:$(PORT)
+	@PULLQUOTE_PORT=$(PORT) $(BIN)/pullquote serve
+
+index: $(READY) ## make the index follow corpus/texts
+	@$(BIN)/pullquote index
+
+test: $(READY) ## lint, types and all tests
+	@VENV=$(VENV) .ci/check
+	@VENV=$(VENV) .ci/test
+
+check: $(READY) ## lint and types alone
+	@VENV=$(VENV) .ci/check
+
+clean: ## remove the environment and the index
+	rm -rf $(VENV) var
+
+# torch comes first and from where its CPU build is: anything that pulls plain torch on Linux brings
+# gigabytes of CUDA libraries. A wheel pip finds without an index (find-links) is used before the download.
+$(READY): pyproject.toml $(LOCK)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Pullquote needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
+	$(BIN)/python -m pip install --quiet --no-deps --no-index $(TORCH) 2>/dev/null || $(BIN)/python -m pip install --quiet --no-deps --index-url $(TORCH_INDEX) $(TORCH)
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[build,dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Words and places: documents, the spans in them, and the passages made of those spans."""

@@ -1,0 +1,199 @@
+"""The smallest parts that a passage is made of: a sentence, a table row, a line of code."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from corpus.document import Block, BlockKind, Candidate, CandidateKind, Cell, Row, Span
+from corpus.formats.plain import plain
+from corpus.sentences import sentences
+
+CHARACTERS_PER_TOKEN = 16
+"""An atom holds at most this many characters for each token of room. WordPiece makes one unknown token
+of a "word" of a megabyte; without this bound such a line would be one endless quotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A part of a passage that is never cut: its place, the words to embed, the candidates in it.
+
+    The candidates' `embedded` spans count from the start of `text`.
+    """
+
+    span: Span
+    kind: BlockKind
+    text: str
+    candidates: tuple[Candidate, ...]
+    tokens: int
+    opens_block: bool = False
+    opens_line: bool = False
+
+
+def atoms(
+    text: str, blocks: Sequence[Block], count_tokens: Callable[[str], int], room: int
+) -> list[Atom]:
+    """Return the atoms of `blocks`, in order, each of at most `room` tokens.
+
+    The first atom of a block begins where the block does and the last one ends where it ends, so that
+    a block's own markers (bullets, fences, a table's header line) are covered too.
+    """
+    found: list[Atom] = []
+    for block in blocks:
+        parts = [part for part in _parts(text, block, count_tokens, room) if part.text]
+        if not parts:
+            continue
+        first, last = parts[0], parts[-1]
+        parts[0] = replace(
+            first, span=Span(block.span.start, first.span.end), opens_block=True, opens_line=True
+        )
+        parts[-1] = replace(parts[-1], span=Span(parts[-1].span.start, max(block.span.end, last.span.end)))
+        found.extend(parts)
+    return found
+
+
+def _parts(text: str, block: Block, count: Callable[[str], int], room: int) -> Iterator[Atom]:
+    if block.kind is BlockKind.TABLE:
+        rows = block.rows
+        if block.header is not None and not rows:
+            yield from _prose(text, block.kind, [block.header.span], (), count, room)
+        for row in rows:
+            yield from _row(text, block, row, count, room)
+    elif block.kind is BlockKind.CODE:
+        yield from _prose(text, block.kind, list(_lines(text, block.content)), (), count, room)
+    else:
+        spans = sentences(text, block.content, block.markup)
+        yield from _prose(text, block.kind, spans, block.markup, count, room)
+
+
+def _lines(text: str, content: Span) -> Iterator[Span]:
+    """Yield the lines of a code block that hold anything, indentation kept out of the span."""
+    position = content.start
+    for line in content.of(text).replace("\r", "\n").split("\n"):
+        stripped = line.strip()
+        if stripped:
+            start = position + len(line) - len(line.lstrip())
+            yield Span(start, start + len(stripped))
+        position += len(line) + 1
+
+
+def _prose(
+    text: str,
+    kind: BlockKind,
+    spans: Sequence[Span],
+    markup: Sequence[Span],
+    count: Callable[[str], int],
+    room: int,
+) -> Iterator[Atom]:
+    """Yield an atom a sentence or line; one too long for the window is cut at white space."""
+    opens_line = kind in (BlockKind.CODE, BlockKind.TABLE)
+    for whole in spans:
+        for span in _cut(text, whole, markup, count, room):
+            words = plain(text, span, _inside(markup, span))
+            candidate = Candidate(CandidateKind.SENTENCE, span, Span(0, len(words)))
+            yield Atom(span, kind, words, (candidate,), count(words), opens_line=opens_line)
+
+
+def _cut(
+    text: str, span: Span, markup: Sequence[Span], count: Callable[[str], int], room: int
+) -> Iterator[Span]:
+    """Yield `span` in pieces of at most `room` tokens, halved at white space where there is any."""
+    words = plain(text, span, _inside(markup, span))
+    small = len(span) <= 1 or (len(words) <= room * CHARACTERS_PER_TOKEN and count(words) <= room)
+    if small:
+        yield span
+        return
+    middle = _white_space_near(text, span)
+    for half in (_trimmed(text, Span(span.start, middle)), _trimmed(text, Span(middle, span.end))):
+        if len(half):
+            yield from _cut(text, half, markup, count, room)
+
+
+def _white_space_near(text: str, span: Span) -> int:
+    """Return a place to halve `span`: the white space nearest its middle, else the middle itself."""
+    middle = (span.start + span.end) // 2
+    reach = len(span) // 4
+    for step in range(reach):
+        for place in (middle - step, middle + step):
+            if span.start < place < span.end and text[place].isspace():
+                return place
+    return middle
+
+
+def _trimmed(text: str, span: Span) -> Span:
+    words = span.of(text)
+    start = span.start + len(words) - len(words.lstrip())
+    return Span(start, max(start, span.start + len(words.rstrip())))
+
+
+def _inside(markup: Sequence[Span], span: Span) -> tuple[Span, ...]:
+    """Return the parts of `markup` that lie in `span`, cut to it. `markup` is sorted and disjoint."""
+    first = bisect_right(markup, span.start, key=lambda place: place.end)
+    behind = bisect_left(markup, span.end, key=lambda place: place.start)
+    return tuple(
+        Span(max(place.start, span.start), min(place.end, span.end)) for place in markup[first:behind]
+    )
+
+
+def _row(text: str, block: Block, row: Row, count: Callable[[str], int], room: int) -> Iterator[Atom]:
+    """Yield a table row as one atom: `label | header: cell | header: cell`.
+
+    Each cell stands beside the words that give it its meaning, because the encoder reads the row
+    and not the table's geometry. A row too long for the window goes cell by cell, sentence by sentence.
+    """
+    cells = [cell for cell in row.cells if len(cell.span)]
+    if not cells:
+        return
+    if len(row.cells) == 1 and block.header is None:
+        yield from _prose(text, block.kind, [cells[0].span], cells[0].markup, count, room)
+        return
+    atom = _row_atom(text, block, row)
+    tokens = count(atom.text)
+    if tokens <= room and len(atom.text) <= room * CHARACTERS_PER_TOKEN:
+        yield replace(atom, tokens=tokens)
+        return
+    for cell in cells:
+        spans = sentences(text, cell.span, cell.markup)
+        yield from _prose(text, block.kind, spans, cell.markup, count, room)
+
+
+def _row_atom(text: str, block: Block, row: Row) -> Atom:
+    label, *others = row.cells
+    header = block.header.cells if block.header else ()
+    words = plain(text, label.span, label.markup)
+    label_at = Span(0, len(words)) if words else None
+    found: list[Candidate] = []
+    if label_at is not None:
+        found.append(
+            Candidate(
+                CandidateKind.CELL, label.span, label_at, column_header=_span(header[0]) if header else None
+            )
+        )
+    for number, cell in enumerate(others, start=1):
+        cell_words = plain(text, cell.span, cell.markup)
+        if not cell_words:
+            continue
+        name = header[number] if number < len(header) else None
+        name_words = plain(text, name.span, name.markup) if name else ""
+        words += " | " if words else ""
+        name_at = Span(len(words), len(words) + len(name_words)) if name_words else None
+        words += f"{name_words}: " if name_words else ""
+        found.append(
+            Candidate(
+                CandidateKind.CELL,
+                cell.span,
+                Span(len(words), len(words) + len(cell_words)),
+                row_label=label.span if label_at else None,
+                column_header=_span(name),
+                row_label_embedded=label_at,
+                column_header_embedded=name_at,
+            )
+        )
+        words += cell_words
+    return Atom(row.span, BlockKind.TABLE, words, tuple(found), 0, opens_line=True)
+
+
+def _span(cell: Cell | None) -> Span | None:
+    """Return the place of a cell's words; None where there is no cell or nothing in it."""
+    return cell.span if cell is not None and len(cell.span) else None

@@ -1,0 +1,201 @@
+"""A document's passages: what is indexed, cut along its own structure.
+
+Pure: the same document and the same token counter give the same passages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from corpus.atoms import Atom, atoms
+from corpus.document import Block, BlockKind, Candidate, Document, Passage, Span
+from corpus.formats.plain import plain
+
+CountTokens = Callable[[str], int]
+"""How many tokens the encoder makes of a text, its special tokens not counted."""
+
+CONTEXT_SHARE = 4
+"""Title and headings take at most this fraction (1/4) of the window; the innermost headings stay."""
+
+FILL_TOKENS = 60
+"""A passage shorter than this takes in the next block of its section.
+Measured on 5,795 SQuAD questions and the manuals set (docs/retrieval.md): short enough that a paragraph of
+ordinary length stays alone, long enough that one-line paragraphs do not stand without their neighbours."""
+
+FULL_TOKENS = 180
+"""A run of list items, table rows or code lines stops growing here, though the window could hold more:
+longer texts blur the vector (same measurement)."""
+
+
+def passages(document: Document, count_tokens: CountTokens, *, window: int) -> tuple[Passage, ...]:
+    """Return the passages of `document`, in its order and disjoint.
+
+    `window` is the most tokens that the encoder reads at once, special tokens not counted. Every
+    `embedded` text stays within it, so nothing is cut off in silence; every visible character lies in
+    a passage or in a heading above one. Raises ValueError when the window cannot hold a single word.
+    """
+    found: list[Passage] = []
+    for headings, blocks in _sections(document.blocks):
+        context = _context(document, headings, count_tokens, window // CONTEXT_SHARE)
+        room = window - count_tokens(context)
+        spans = tuple(heading.content for heading in headings)
+        for run in _runs(atoms(document.text, blocks, count_tokens, room), room):
+            found.extend(_fitting(document, spans, context, run, count_tokens, window))
+    return tuple(found)
+
+
+def _sections(blocks: Sequence[Block]) -> Iterator[tuple[tuple[Block, ...], list[Block]]]:
+    """Yield each heading path with the blocks under it.
+
+    A heading that has neither text nor a deeper heading below it is its own section's text, or its
+    words would be in no passage.
+    """
+    path: list[Block] = []
+    body: list[Block] = []
+    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+        if block.kind is BlockKind.HEADING:
+            while path and path[-1].level >= block.level:
+                path.pop()
+            if _is_leaf(block, following):
+                yield tuple(path), [block]
+            path.append(block)
+        else:
+            body.append(block)
+        if body and (following is None or following.kind is BlockKind.HEADING):
+            yield tuple(path), body
+            body = []
+
+
+def _is_leaf(heading: Block, following: Block | None) -> bool:
+    if following is None:
+        return True
+    return following.kind is BlockKind.HEADING and following.level <= heading.level
+
+
+def _context(document: Document, headings: Sequence[Block], count_tokens: CountTokens, room: int) -> str:
+    """Return title and headings as the line that goes in front of a passage's words, or ""."""
+    names = [plain(document.text, heading.content, heading.markup) for heading in headings]
+    if document.title not in names:
+        names.insert(0, document.title)
+    names = [name for name in names if name]
+    while names:
+        line = " > ".join(names) + "\n"
+        if count_tokens(line) <= room:
+            return line
+        names.pop(0)
+    return ""
+
+
+def _runs(parts: Sequence[Atom], room: int) -> Iterator[list[Atom]]:
+    """Yield the atoms of one section in the runs that become passages."""
+    full = min(FULL_TOKENS, room)
+    run: list[Atom] = []
+    for block in _by_block(parts):
+        size = sum(atom.tokens for atom in block)
+        held = sum(atom.tokens for atom in run)
+        if run and held + size > room:
+            yield run
+            run, held = [], 0
+        if run and not _joins(run, held, block, size, full):
+            yield run
+            run = []
+        if size > room:
+            *whole, run = _balanced(block, room)
+            yield from whole
+        else:
+            run = [*run, *block]
+    if run:
+        yield run
+
+
+def _joins(run: Sequence[Atom], held: int, block: Sequence[Atom], size: int, full: int) -> bool:
+    """Return whether the next block belongs to the passage begun: a list with its lead-in, a short line."""
+    if held + size > full:
+        return False
+    same = run[-1].kind is block[0].kind and block[0].kind is BlockKind.LIST_ITEM
+    leads_in = run[-1].text.endswith(":")
+    return same or leads_in or held < FILL_TOKENS or size < FILL_TOKENS // 2
+
+
+def _by_block(parts: Sequence[Atom]) -> Iterator[list[Atom]]:
+    block: list[Atom] = []
+    for atom in parts:
+        if atom.opens_block and block:
+            yield block
+            block = []
+        block.append(atom)
+    if block:
+        yield block
+
+
+def _balanced(block: Sequence[Atom], room: int) -> list[list[Atom]]:
+    """Return a block too long for one passage as runs of about equal length, each within `room`."""
+    total = sum(atom.tokens for atom in block)
+    share = total / -(-total // room)
+    runs: list[list[Atom]] = [[]]
+    held = 0
+    for atom in block:
+        if runs[-1] and (held + atom.tokens > room or held + atom.tokens / 2 > share):
+            runs.append([])
+            held = 0
+        runs[-1].append(atom)
+        held += atom.tokens
+    return runs
+
+
+def _fitting(
+    document: Document,
+    headings: tuple[Span, ...],
+    context: str,
+    run: Sequence[Atom],
+    count_tokens: CountTokens,
+    window: int,
+) -> Iterator[Passage]:
+    """Yield `run` as one passage, or as halves where the joined text has more tokens than its parts."""
+    passage = _passage(headings, context, run)
+    if count_tokens(passage.embedded) <= window:
+        yield passage
+    elif len(run) > 1:
+        middle = len(run) // 2
+        for half in (run[:middle], run[middle:]):
+            yield from _fitting(document, headings, context, half, count_tokens, window)
+    elif context:
+        yield from _fitting(document, headings, "", run, count_tokens, window)
+    else:
+        raise ValueError(
+            f"{document.id}: the text at {run[0].span.start} does not fit a window of {window} tokens; "
+            "use a model with a longer window"
+        )
+
+
+def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom]) -> Passage:
+    embedded = context
+    candidates: list[Candidate] = []
+    for number, atom in enumerate(run):
+        if number:
+            embedded += "\n" if atom.opens_line else " "
+        candidates.extend(_moved(candidate, len(embedded)) for candidate in atom.candidates)
+        embedded += atom.text
+    return Passage(
+        span=Span(run[0].span.start, run[-1].span.end),
+        headings=headings,
+        candidates=tuple(candidates),
+        embedded=embedded,
+        context=len(context),
+    )
+
+
+def _moved(candidate: Candidate, by: int) -> Candidate:
+    """Return the candidate with its places in the embedded text moved behind what stands before it."""
+
+    def shift(span: Span | None) -> Span | None:
+        return None if span is None else Span(span.start + by, span.end + by)
+
+    return replace(
+        candidate,
+        embedded=Span(candidate.embedded.start + by, candidate.embedded.end + by),
+        row_label_embedded=shift(candidate.row_label_embedded),
+        column_header_embedded=shift(candidate.column_header_embedded),
+    )
+

@@ -1,0 +1,76 @@
+"""Sentences of a block, as spans of the document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sentencex
+
+from corpus.document import Span
+
+LANGUAGE = "en"
+"""sentencex falls back along language families, so unknown languages still get its default rules."""
+
+
+def sentences(text: str, content: Span, markup: Sequence[Span] = ()) -> list[Span]:
+    """Return the sentences of `content`, in order, disjoint, and covering every visible word of it.
+
+    Markup is blanked out before splitting, so that a full stop in a link target ends nothing, and
+    taken back in where it touches a sentence, so that a quotation keeps its balanced notation.
+    """
+    masked = _blank(text, content, markup)
+    found: list[Span] = []
+    for boundary in sentencex.get_sentence_boundaries(LANGUAGE, masked):
+        part = masked[boundary["start_index"] : boundary["end_index"]]
+        lead = len(part) - len(part.lstrip())
+        span = Span(
+            content.start + boundary["start_index"] + lead,
+            content.start + boundary["start_index"] + max(lead, len(part.rstrip())),
+        )
+        if not len(span):
+            continue
+        if found and not _has_word(span.of(text)):
+            found[-1] = Span(found[-1].start, span.end)  # a lone "…" or ")" belongs to what it closes
+        else:
+            found.append(span)
+    return _take_back(text, found, markup)
+
+
+def _blank(text: str, content: Span, markup: Sequence[Span]) -> str:
+    """Return the words of `content` with each markup character as a space, in the same length."""
+    parts: list[str] = []
+    position = content.start
+    for place in markup:
+        parts.append(text[position : place.start])
+        parts.append(" " * len(place))
+        position = place.end
+    parts.append(text[position : content.end])
+    return "".join(parts)
+
+
+def _has_word(text: str) -> bool:
+    return any(character.isalnum() for character in text)
+
+
+def _take_back(text: str, found: Sequence[Span], markup: Sequence[Span]) -> list[Span]:
+    """Return the spans grown over the inline markup that touches them.
+
+    Notation with white space in it stands at the start of a line (`> `) and is not part of a quotation.
+    """
+    starts = {place.end: place.start for place in markup if not _has_space(place.of(text))}
+    ends = {place.start: place.end for place in markup if "\n" not in place.of(text)}
+    grown: list[Span] = []
+    for number, span in enumerate(found):
+        floor = grown[-1].end if grown else 0
+        ceiling = found[number + 1].start if number + 1 < len(found) else len(text)
+        start, end = span.start, span.end
+        while end in ends and ends[end] <= ceiling and ends[end] > end:
+            end = ends[end]
+        while start in starts and starts[start] >= floor and starts[start] < start:
+            start = starts[start]
+        grown.append(Span(start, end))
+    return grown
+
+
+def _has_space(text: str) -> bool:
+    return any(character.isspace() for character in text)

@@ -1,0 +1,1 @@
+"""Numbers: the encoder, the two rankings, their fusion, the reader, and snapshots on disk."""

@@ -1,0 +1,101 @@
+"""Words of a text, as the terms that are matched and counted.
+
+A word keeps what makes it a name (`C++`, `TensorFlow.js`, `2.13.0`, `TFX`); inflected forms share a
+stem; a compound (`TensorFlow.js`, `max_retries`, `define-by-run`, `TensorFlow`) is also found by its parts.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import Stemmer
+
+from corpus.document import Span
+
+WORD = re.compile(r"[^\W_](?:[\w'’.+#&/-]*[\w+#])?", re.UNICODE)
+"""One class repeated, so it is linear; what it takes too much is cut in `_parts`."""
+
+PART = re.compile(r"[^\W_]+")
+CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+")
+NUMBER = re.compile(r"[\d.,:/-]+")
+POSSESSIVE = ("'s", "’s")
+LONGEST_TERM = 64
+"""Code points kept of a term: longer "words" are data, and the vocabulary stays small beside them."""
+
+STOPWORDS = frozenset(
+    """a about above after again all also am an and any are as at be because been before being below between
+    both but by can could did do does doing done during each else few for from further get give had has have
+    having he her here hers him his how however i if in into is it its itself just let many may me might more
+    most much must my no nor not of off on once only or other our out over own please same say says shall she
+    should so some such tell than that the their them then there these they this those through to too under
+    until up upon us very was we were what whats when where whether which while who whom whose why will with
+    would you your""".split()
+)
+"""English words that say nothing of a subject. They are ranked like any others; they only carry no weight
+when the reader asks how much of a question a text covers."""
+
+_stemmers = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a text: its place and its terms, the whole word first, then its parts."""
+
+    span: Span
+    text: str
+    terms: tuple[str, ...]
+
+    @property
+    def is_stopword(self) -> bool:
+        """Return whether the word says nothing of a subject."""
+        return self.text.lower() in STOPWORDS
+
+
+def words(text: str) -> Iterator[Word]:
+    """Yield the words of `text` in order."""
+    for match in WORD.finditer(text):
+        found = match.group()
+        trimmed = found.rstrip(".'’&/-_")
+        if "/" in trimmed or "&" in trimmed:
+            for part in re.finditer(r"[^/&]+", trimmed):
+                yield _word(match.start() + part.start(), part.group())
+        elif trimmed:
+            yield _word(match.start(), trimmed)
+
+
+def terms(text: str) -> list[str]:
+    """Return the terms of `text` in order, a compound's parts behind it."""
+    return [term for word in words(text) for term in word.terms]
+
+
+def _word(start: int, text: str) -> Word:
+    bare = text[:-2] if text.endswith(POSSESSIVE) else text
+    return Word(Span(start, start + len(text)), bare, _terms_of(bare))
+
+
+@lru_cache(maxsize=65_536)
+def _terms_of(word: str) -> tuple[str, ...]:
+    whole = _stem(word)
+    if NUMBER.fullmatch(word):
+        return (whole,)
+    parts = [_stem(part) for part in _parts(word)]
+    return tuple(dict.fromkeys([whole, *parts])) if len(parts) > 1 else (whole,)
+
+
+def _parts(word: str) -> list[str]:
+    """Return the parts of a compound; a word without any is its own only part."""
+    pieces = PART.findall(word.replace("'", "").replace("’", ""))
+    return [part for piece in pieces for part in (CAMEL.findall(piece) if piece.isascii() else [piece])]
+
+
+def _stem(word: str) -> str:
+    folded = unicodedata.normalize("NFKC", word).casefold()[:LONGEST_TERM]
+    stemmer = getattr(_stemmers, "english", None)
+    if stemmer is None:  # a stemmer is not to be shared between threads
+        stemmer = _stemmers.english = Stemmer.Stemmer("english")
+    return str(stemmer.stemWord(folded))

@@ -1,0 +1,276 @@
+"""Texts to vectors, by the light runtime on an exported model.
+
+An export is a folder with the model's graph (`model.onnx`, pooling and normalisation inside), its
+tokenizer and `encoder.json`. It is made once by `index.export`, which needs torch; everything here runs
+without. The graph returns, for each text, one unit vector, and for each token a unit vector of fewer
+dimensions, so that single words can be compared in their context (late interaction: Khattab and Zaharia,
+"ColBERT", 2020, here without training).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from corpus.document import Span
+
+EXPORT_FILE = "encoder.json"
+GRAPH_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+
+TOKEN_SCALE = 127
+"""Token vectors are kept as int8, `round(value * 127)`: one byte a dimension; R@1 0.895 against 0.899 for
+384 dimensions in float32 (benchmarks/quality, SQuAD questions, best of ten passages by MaxSim)."""
+
+EDGE_TOKENS = 8
+"""Room left in each window of a question longer than the window."""
+
+BATCH_TOKENS = 2048
+"""A batch holds about this many tokens, padding counted. On two cores larger batches encode no faster
+(48 passages/s at 2,048, 47 at 4,096) and smaller ones leave single questions waiting less."""
+
+Vector = NDArray[np.float32]
+
+
+class EncoderError(Exception):
+    """The encoder cannot be used; the message says what was seen and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What the encoder makes of one text."""
+
+    vector: Vector
+    """float32 (dimension,), of length 1."""
+    tokens: NDArray[np.int8]
+    """int8 (number of tokens, token_dimension): unit vectors times 127, the special tokens left out."""
+    offsets: NDArray[np.int32]
+    """int32 (number of tokens, 2): where each token stands in the text, half-open, in code points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What `encoder.json` says of an exported model."""
+
+    model: str
+    """The MODEL setting it was made from."""
+    source: str
+    """SHA-256 of the source's files, or "" for a model that came from a hub."""
+    fingerprint: str
+    """SHA-256 of weights, tokenizer, window, prompts and token projection: equal means equal vectors."""
+    dimension: int
+    token_dimension: int
+    window: int
+    """The most tokens of a text, special tokens not counted."""
+    inputs: tuple[str, ...]
+    query_prompt: str
+    document_prompt: str
+
+    def write(self, folder: Path) -> None:
+        """Write `encoder.json` into `folder`."""
+        (folder / EXPORT_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+def read_export(folder: Path) -> Export:
+    """Return what `encoder.json` in `folder` says.
+
+    Raises EncoderError when the folder holds no complete export.
+    """
+    try:
+        values = json.loads((folder / EXPORT_FILE).read_text(encoding="utf-8"))
+        export = Export(**{**values, "inputs": tuple(values["inputs"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise EncoderError(
+            f"{folder} holds no usable encoder export ({error}); run `pullquote index` to make it"
+        ) from error
+    for name in (GRAPH_FILE, TOKENIZER_FILE):
+        if not (folder / name).is_file():
+            raise EncoderError(f"{folder / name} is missing; run `pullquote index` to make it again")
+    return export
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors; two encoders with one fingerprint give the same vectors."""
+
+    @property
+    def export(self) -> Export:
+        """Return what is known of the model."""
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens `text` has, special tokens not counted."""
+
+    def encode_documents(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> list[Encoding]:
+        """Return the encodings of document texts, in order; `progress` is told how many more are done."""
+
+    def encode_question(self, question: str) -> Encoding:
+        """Return the encoding of one question, however long."""
+
+
+class TextTooLong(EncoderError):
+    """A document text has more tokens than the window: encoding it would drop words in silence."""
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Return the tokenizer at `path` with truncation and padding off."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of one text as the model takes them."""
+
+    ids: NDArray[np.int64]
+    """int64 (n,), special tokens included."""
+    offsets: NDArray[np.int32]
+    """int32 (n, 2) in code points of the text without its prompt; special and prompt tokens are empty."""
+    words: NDArray[np.bool_]
+    """bool (n,): true for the tokens of the text itself."""
+
+
+def tokenize(tokenizer: Tokenizer, text: str, prompt: str = "") -> Tokens:
+    """Return the tokens of `prompt + text`, with offsets into `text`."""
+    encoded = tokenizer.encode(prompt + text)
+    offsets = np.asarray(encoded.offsets, dtype=np.int32).reshape(-1, 2) - len(prompt)
+    words = (np.asarray(encoded.special_tokens_mask) == 0) & (offsets[:, 1] > 0)
+    return Tokens(
+        ids=np.asarray(encoded.ids, dtype=np.int64),
+        offsets=np.where(words[:, None], np.maximum(offsets, 0), 0).astype(np.int32),
+        words=words,
+    )
+
+
+def quantize(tokens: NDArray[np.floating]) -> NDArray[np.int8]:
+    """Return unit vectors as int8, `round(value * 127)`, in the same shape."""
+    return np.rint(tokens * TOKEN_SCALE).astype(np.int8)
+
+
+class OnnxEncoder:
+    """The exported model on ONNX Runtime: the encoder of the serving process."""
+
+    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+        """Open the export in `folder`; `threads` is how many cores one batch may use, None for all.
+
+        Raises EncoderError when the export is incomplete or its graph cannot be opened.
+        """
+        self.export = read_export(folder)
+        self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # The graph was optimized when it was written; doing it again costs a third of a second at start.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        # Spinning threads burn a core between questions and slow everything else on the machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / GRAPH_FILE), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises its own family without a common public base
+            raise EncoderError(f"{folder / GRAPH_FILE} cannot be opened: {error}") from error
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens `text` has, special tokens not counted."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def encode_documents(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> list[Encoding]:
+        """Return the encodings of document texts, in order.
+
+        Raises TextTooLong when a text does not fit the window.
+        """
+        prompt = self.export.document_prompt
+        tokens = [tokenize(self._tokenizer, text, prompt) for text in texts]
+        check_window(tokens, texts, self.export)
+        return self._encode(tokens, progress)
+
+    def encode_question(self, question: str) -> Encoding:
+        """Return the encoding of one question; beyond the window, the mean of its windows' vectors."""
+        tokens = tokenize(self._tokenizer, question, self.export.query_prompt)
+        if int(tokens.words.sum()) <= self.export.window:
+            return self._encode([tokens], None)[0]
+        spans = _windows(tokens, self.export.window)
+        prompt = self.export.query_prompt
+        parts = [tokenize(self._tokenizer, span.of(question), prompt) for span in spans]
+        encodings = self._encode(parts, None)
+        mean = np.mean([encoding.vector for encoding in encodings], axis=0)
+        return Encoding(
+            vector=(mean / np.linalg.norm(mean)).astype(np.float32),
+            tokens=np.concatenate([encoding.tokens for encoding in encodings]),
+            offsets=np.concatenate(
+                [encoding.offsets + span.start for encoding, span in zip(encodings, spans, strict=True)]
+            ),
+        )
+
+    def _encode(self, texts: Sequence[Tokens], progress: Callable[[int], None] | None) -> list[Encoding]:
+        found: list[Encoding | None] = [None] * len(texts)
+        for batch in batches([len(text.ids) for text in texts]):
+            vectors, tokens = self._run([texts[number] for number in batch])
+            for row, number in enumerate(batch):
+                words = texts[number].words
+                kept = tokens[row, : len(words)][words]
+                found[number] = Encoding(vectors[row], quantize(kept), texts[number].offsets[words])
+            if progress:
+                progress(len(batch))
+        return [encoding for encoding in found if encoding is not None]
+
+    def _run(self, texts: Sequence[Tokens]) -> tuple[Vector, Vector]:
+        """Return vectors (batch, dimension) and token vectors (batch, longest, token_dimension)."""
+        longest = max(len(text.ids) for text in texts)
+        ids = np.zeros((len(texts), longest), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, text in enumerate(texts):
+            ids[row, : len(text.ids)] = text.ids
+            mask[row, : len(text.ids)] = 1
+        values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        feed = {name: values[name] for name in self.export.inputs}
+        vectors, tokens = self._session.run(["vector", "tokens"], feed)
+        return np.asarray(vectors, dtype=np.float32), np.asarray(tokens, dtype=np.float32)
+
+
+def check_window(tokens: Sequence[Tokens], texts: Sequence[str], export: Export) -> None:
+    """Raise TextTooLong for the first text that has more tokens than the window."""
+    for one, text in zip(tokens, texts, strict=True):
+        if int(one.words.sum()) > export.window:
+            raise TextTooLong(
+                f"a text of {int(one.words.sum())} tokens does not fit the window of {export.window} "
+                f"({export.model}); it begins {text[:40]!r}"
+            )
+
+
+def _windows(tokens: Tokens, window: int) -> list[Span]:
+    """Return the spans of a long text that hold at most `window` tokens each.
+
+    A little less, because a word cut at an edge may fall into more tokens than its parts had.
+    """
+    offsets = tokens.offsets[tokens.words]
+    size = max(1, window - EDGE_TOKENS)
+    edges = range(0, len(offsets), size)
+    return [Span(int(offsets[at][0]), int(offsets[min(at + size, len(offsets)) - 1][1])) for at in edges]
+
+
+def batches(lengths: Sequence[int]) -> Iterable[list[int]]:
+    """Yield the numbers of the texts in batches of like length, longest first, of BATCH_TOKENS at most."""
+    batch: list[int] = []
+    for number in sorted(range(len(lengths)), key=lambda one: (-lengths[one], one)):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch

@@ -1,0 +1,178 @@
+"""Question + Hits -> candidate answers with scores: which sentence or cell says it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.document import CandidateKind, Span
+from index.columns import KINDS, TERM_FIELDS, TOKEN_FIELDS, span_at
+from index.encoder import Vector
+from index.question import Question
+from index.search import Hit, unpacked
+from index.snapshot import Snapshot
+
+READ = 10
+"""Hits whose candidates are scored."""
+
+FEATURES = (
+    "match",  # MaxSim of the question over the candidate (a cell with its row label and column header)
+    "match_context",  # the same, title and headings added
+    "match_passage",  # the same over the whole passage
+    "covered",  # weight of the question's subject words found in the candidate, as a share
+    "covered_context",  # the same, title and headings added
+    "covered_passage",  # the same over the whole passage
+    "similarity",  # cosine of question and passage
+    "words",  # BM25 share of the passage
+    "gap",  # how far the passage's score is below the best passage's
+    "cell",  # 1 for a cell of a table
+    "new",  # share of the candidate's own terms that are not in the question
+    "length",  # ln of the candidate's own tokens
+    "date_asked",  # the question asks for a date or number, and the candidate has one
+    "date_missing",  # ... and has none
+    "name_asked",  # the question asks who or where, and the candidate has a name in it
+    "name_missing",
+    "reason_asked",  # the question asks why, and the candidate gives a reason
+    "answer_only",  # MaxSim over the cell without its label and header
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One candidate answer: its places and how well it answers."""
+
+    hit: Hit
+    kind: CandidateKind
+    span: Span
+    row_label: Span | None
+    column_header: Span | None
+    score: float
+    features: tuple[float, ...]
+    """In the order of FEATURES."""
+
+
+ASKS_NUMBER = re.compile(r"\b(when|what year|which year|how (many|much|long|often|old|far|big|large|fast|high)"
+                         r"|what (date|time|number|percentage|size|version|port)|since when)\b", re.I)
+ASKS_NAME = re.compile(r"\b(who|whom|whose|where)\b", re.I)
+ASKS_REASON = re.compile(r"\b(why|how come|what (makes|made)|reasons?)\b", re.I)
+NUMBER = re.compile(r"\d|\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|million"
+                    r"|daily|weekly|monthly|yearly|once|twice|never|always)\b", re.I)
+NAME = re.compile(r"(?<=[\w,;:)] )[A-Z]\w+|^[A-Z][\w.]+ [A-Z]\w+")
+REASON = re.compile(r"\b(because|since|due to|so that|thanks to|owing to|in order to|therefore|thus|as a result"
+                    r"|making|which (is|makes|means)|to (avoid|prevent|ensure|keep|allow|reduce|protect)|for its)\b", re.I)
+
+
+def read(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> list[Reading]:
+    """Return the candidates of the best hits, best first; ties break by passage and place."""
+    found: list[Reading] = []
+    best = hits[0].score if hits else 0.0
+    for hit in hits[:READ]:
+        found.extend(_read_passage(snapshot, question, hit, best - hit.score))
+    return sorted(found, key=lambda one: (-one.score, one.hit.passage, one.span.start))
+
+
+def _read_passage(snapshot: Snapshot, question: Question, hit: Hit, gap: float) -> list[Reading]:
+    passage = hit.passage
+    row = snapshot.columns.passages[passage]
+    text = snapshot.text(int(row["document"]))
+    meant = question.tokens @ unpacked(snapshot, passage).T
+    said = _said(snapshot, question, passage)
+    weights = question.token_weights
+    context = (meant[:, : row["context"]], said[:, : row["context_terms"]])
+    whole = (_best(meant) @ weights, _share(said, question))
+    found: list[Reading] = []
+    for one in snapshot.candidates_of(passage):
+        span = span_at(one, 0)
+        if span is None:
+            continue
+        near = _ranges(meant, one, TOKEN_FIELDS)
+        words = _ranges(said, one, TERM_FIELDS)
+        own_terms = said[:, one["term_start"] : one["term_end"]]
+        own = meant[:, one["token_start"] : one["token_end"]]
+        answer = span.of(text)
+        features = (
+            float(_best(near) @ weights),
+            float(np.maximum(_best(near), _best(context[0])) @ weights),
+            float(whole[0]),
+            _share(words, question),
+            _share(np.concatenate((words, context[1]), axis=1), question),
+            whole[1],
+            hit.similarity,
+            hit.words,
+            gap,
+            float(KINDS[one["kind"]] is CandidateKind.CELL),
+            1.0 - float(own_terms.any(axis=0).mean()) if own_terms.shape[1] else 0.0,
+            float(np.log1p(own.shape[1])),
+            *_shape(question.text, answer),
+            float(_best(own) @ weights),
+        )
+        found.append(
+            Reading(
+                hit=hit,
+                kind=KINDS[one["kind"]],
+                span=span,
+                row_label=span_at(one, 1),
+                column_header=span_at(one, 2),
+                score=score_of(features),
+                features=features,
+            )
+        )
+    return found
+
+
+def _said(snapshot: Snapshot, question: Question, passage: int) -> NDArray[np.bool_]:
+    """Return bool (question words, passage terms): where each word of the question stands."""
+    terms = snapshot.terms_of(passage)
+    found = np.zeros((len(question.words), len(terms)), dtype=bool)
+    for at, word in enumerate(question.words):
+        number = snapshot.terms.number(word.terms[0])
+        if number >= 0:
+            found[at] = terms == number
+    return found
+
+
+def _ranges(values: NDArray[np.generic], one: np.void, fields: tuple[str, ...]) -> NDArray[np.generic]:
+    """Return the columns of `values` that stand for a candidate: its own, its row label's, its header's."""
+    pairs = zip(fields[::2], fields[1::2], strict=True)
+    return np.concatenate([values[:, one[first] : one[behind]] for first, behind in pairs], axis=1)
+
+
+def _best(similarities: NDArray[np.generic]) -> Vector:
+    """Return each question token's best similarity, float32 (question tokens,); 0 where there is nothing."""
+    if not similarities.shape[1]:
+        return np.zeros(len(similarities), dtype=np.float32)
+    return np.asarray(similarities.max(axis=1), dtype=np.float32)
+
+
+def _share(said: NDArray[np.generic], question: Question) -> float:
+    """Return the weight of the question's subject words found in `said`, as a share of their weight."""
+    subject = question.subject
+    total = float(question.weights[subject].sum())
+    if not total:
+        return 0.0
+    return float(question.weights[subject] @ said[subject].any(axis=1)) / total
+
+
+def _shape(question: str, answer: str) -> tuple[float, float, float, float, float]:
+    number = bool(ASKS_NUMBER.search(question))
+    name = bool(ASKS_NAME.search(question))
+    has_number, has_name = bool(NUMBER.search(answer)), bool(NAME.search(answer))
+    return (
+        float(number and has_number),
+        float(number and not has_number),
+        float(name and has_name),
+        float(name and not has_name),
+        float(bool(ASKS_REASON.search(question)) and bool(REASON.search(answer))),
+    )
+
+
+def score_of(features: Sequence[float]) -> float:
+    """Return how well a candidate answers, by the fitted weights; higher is better."""
+    return float(np.dot(features, WEIGHTS))
+
+
+WEIGHTS = np.array([3, 1, 1, 1, 0.5, 0.5, 1, 1, -1, 0.3, 0.5, 0, 0.5, -0.5, 0.3, -0.3, 0.3, 0], dtype=np.float64)

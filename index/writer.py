@@ -1,0 +1,185 @@
+"""A snapshot being written: columns appended document by document, hashed as they go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.folder import Skipped
+from index.columns import NAMES, Columns, starts
+from index.encoder import Export
+from index.snapshot import (
+    DOCUMENTS,
+    FORMAT,
+    POSTINGS,
+    TEXTS,
+    VOCABULARY,
+    DocumentEntry,
+    Manifest,
+    Snapshot,
+)
+from index.terms import build_postings
+
+
+class HashedFile:
+    """A file written once from front to back, with its size and SHA-256 known at the end."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the file at `path`."""
+        self._file = path.open("xb")
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        self._file.write(data)
+        self._digest.update(data)
+        self.size += len(data)
+
+    def close(self) -> tuple[int, str]:
+        """Make the file durable and return its size and SHA-256; once closed, only return them."""
+        if not self._file.closed:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        return self.size, self._digest.hexdigest()
+
+
+class Writer:
+    """Writes one snapshot into an empty folder. Documents come in the order of their ids."""
+
+    def __init__(self, folder: Path, export: Export) -> None:
+        """Write into `folder` what was encoded by the model of `export`."""
+        self.folder = folder
+        self._export = export
+        self._columns = {name: HashedFile(folder / name) for name in NAMES}
+        self._counts = dict.fromkeys(NAMES, 0)
+        self._texts = HashedFile(folder / TEXTS)
+        self._entries: list[DocumentEntry] = []
+        self._numbers: dict[str, int] = {}
+        self._term_ids: list[NDArray[np.int32]] = []
+        self._known: tuple[Snapshot, NDArray[np.int32]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in (*self._columns.values(), self._texts):
+            file.close()
+
+    def number_of(self, term: str) -> int:
+        """Return the number of `term` in the vocabulary, a new one for a new term."""
+        return self._numbers.setdefault(term, len(self._numbers))
+
+    def append(self, entry: DocumentEntry, text: bytes, columns: Columns) -> None:
+        """Append one document. Its passages' document numbers are set here."""
+        rows = columns.passages.copy()
+        rows["document"] = len(self._entries)
+        self._entries.append(entry)
+        self._texts.write(text)
+        edges = starts(rows["terms"])
+        self._term_ids.extend(
+            columns.terms[edges[at] : edges[at + 1]].astype(np.int32) for at in range(len(rows))
+        )
+        for name in NAMES:
+            values = rows if name == "passages" else getattr(columns, name)
+            self._columns[name].write(np.ascontiguousarray(values).tobytes())
+            self._counts[name] += len(values)
+
+    def copy(self, previous: Snapshot, number: int, entry: DocumentEntry) -> None:
+        """Append a document as it stands in `previous`, nothing read or encoded again."""
+        rows = previous.passages_of(number)
+        columns = _rows_of(previous, rows)
+        renumbered = self._renumber(previous, columns.terms)
+        text = previous.text(number).encode("utf-8")
+        self.append(entry, text, replace(columns, terms=renumbered))
+
+    def _renumber(self, previous: Snapshot, terms: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return term numbers of `previous` as numbers of this vocabulary."""
+        if self._known is None or self._known[0] is not previous:
+            self._known = (previous, np.full(len(previous.terms.vocabulary), -1, dtype=np.int32))
+        table = self._known[1]
+        unknown, first = np.unique(terms, return_index=True)
+        for old in unknown[np.argsort(first)].tolist():
+            if table[old] < 0:
+                table[old] = self.number_of(previous.terms.vocabulary[old])
+        return table[terms]
+
+    def finish(self, version: str, recipe: str, skipped: Iterable[Skipped], built_at: str) -> Manifest:
+        """Write terms, documents and manifest, make all of it durable, and return the manifest."""
+        files = {name: file.close() for name, file in self._columns.items()}
+        files[TEXTS] = self._texts.close()
+        vocabulary = list(self._numbers)
+        postings = build_postings(self._term_ids, vocabulary)
+        arrays = (postings.scores, postings.passages, postings.starts)
+        left_out = list(skipped)
+        files[VOCABULARY] = self._write(VOCABULARY, json.dumps(vocabulary, ensure_ascii=False).encode())
+        for name, array in zip(POSTINGS, arrays, strict=True):
+            files[name] = self._write(name, array.tobytes())
+        listing = {"documents": [asdict(one) for one in self._entries], "skipped": list(map(asdict, left_out))}
+        files[DOCUMENTS] = self._write(DOCUMENTS, json.dumps(listing, ensure_ascii=False).encode())
+        counts = {
+            **self._counts,
+            **{name: len(array) for name, array in zip(POSTINGS, arrays, strict=True)},
+            "text_bytes": self._texts.size,
+            "documents": len(self._entries),
+            "skipped": len(left_out),
+            "vocabulary": len(vocabulary),
+        }
+        manifest = Manifest(
+            format=FORMAT,
+            version=version,
+            built_at=built_at,
+            model=self._export.model,
+            fingerprint=self._export.fingerprint,
+            recipe=recipe,
+            dimension=self._export.dimension,
+            token_dimension=self._export.token_dimension,
+            counts=counts,
+            files=files,
+        )
+        manifest.write(self.folder)
+        sync(self.folder / "manifest.json")
+        sync(self.folder)
+        return manifest
+
+    def _write(self, name: str, data: bytes) -> tuple[int, str]:
+        file = HashedFile(self.folder / name)
+        file.write(data)
+        return file.close()
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rows_of(snapshot: Snapshot, rows: range) -> Columns:
+    """Return the columns of consecutive passages."""
+    first, behind = rows.start, rows.stop
+    held, edges = snapshot.columns, snapshot
+    return Columns(
+        passages=held.passages[first:behind],
+        headings=held.headings[edges.heading_starts[first] : edges.heading_starts[behind]],
+        candidates=held.candidates[edges.candidate_starts[first] : edges.candidate_starts[behind]],
+        vectors=held.vectors[first:behind],
+        tokens=held.tokens[edges.token_starts[first] : edges.token_starts[behind]],
+        offsets=held.offsets[edges.token_starts[first] : edges.token_starts[behind]],
+        terms=held.terms[edges.term_starts[first] : edges.term_starts[behind]],
+    )
+

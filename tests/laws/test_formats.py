@@ -1,0 +1,315 @@
+"""Laws of the formats: bytes in, exact places out."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from itertools import pairwise
+
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from corpus.document import Block, BlockKind, Document, Span
+from corpus.formats import UnreadableDocument, parse, plain
+
+NAMES = st.sampled_from(["note.md", "note.txt"])
+NOTATION = [
+    *[
+        "*",
+        "**",
+        "_",
+        "~~",
+        "`",
+        "``",
+        "[",
+        "](",
+        "](/u 'v')",
+        ")",
+        "![",
+        "]",
+        "[a]",
+        "[a]: /u\n",
+        "<b>",
+        "</b>",
+    ],
+    *[
+        "<!--",
+        "-->",
+        "<br>",
+        "<div>",
+        "</div>",
+        "<script>",
+        "</script>",
+        "<http://e.org>",
+        "\\",
+        "\\*",
+        "&amp;",
+        "<",
+    ],
+    *[
+        "# ",
+        "## ",
+        " #",
+        "\n===\n",
+        "\n---\n",
+        "> ",
+        ">",
+        "- ",
+        "1. ",
+        "2) ",
+        "* [x] ",
+        "- [ ] ",
+        "    ",
+        "\t",
+    ],
+    *[
+        "|",
+        "|a|b|\n|-|-|\n",
+        "| ",
+        " | ",
+        "\\|",
+        "```",
+        "```\n",
+        "~~~ info\n",
+        "---\n",
+        "...\n",
+        "name: value\n",
+    ],
+]
+WORDS = ["a", "Bc", "word", "é", "e\u0301", "😀", "שלום", "中文", "12", "3.4", "Title Case", "ends.", "CAPS"]
+SPACES = [
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    "\n    ",
+    "\r\n",
+    "\r",
+    "\r\n\r\n",
+    "\t",
+    "\x0c",
+    "\u00a0",
+    "\u2028",
+    "\x85",
+    "\x1c",
+]
+SOUP = st.lists(st.sampled_from(NOTATION + WORDS + SPACES), max_size=40).map("".join)
+TEXTS = st.one_of(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), SOUP)
+
+
+def read(name: str, text: str) -> Document:
+    return parse(name, text.encode("utf-8"))
+
+
+def inside(parts: list[Span], whole: Span) -> None:
+    """Assert that `parts` are in order and disjoint, inside `whole`."""
+    assert all(whole.contains(part) for part in parts)
+    assert all(left.end <= right.start for left, right in pairwise(parts))
+
+
+def words(document: Document, block: Block) -> str:
+    return plain(document.text, block.content, block.markup)
+
+
+def visible(text: str) -> str:
+    return "".join(character for character in text if character.isalnum())
+
+
+@given(NAMES, st.one_of(st.binary(), TEXTS.map(str.encode), TEXTS.map(lambda text: text.encode("utf-16"))))
+def test_any_bytes(name: str, data: bytes) -> None:
+    """Any bytes give a Document or UnreadableDocument with a reason."""
+    try:
+        document = parse(name, data)
+    except UnreadableDocument as error:
+        assert "save" in str(error)
+    else:
+        assert document.title
+
+
+@given(NAMES, TEXTS)
+def test_text_is_kept(name: str, text: str) -> None:
+    """A document's text is the file's text, and its sha is the SHA-256 of it."""
+    assume(not text.startswith("\ufeff"))
+    document = read(name, text)
+    assert document.text == text
+    assert document.sha == hashlib.sha256(text.encode()).hexdigest()
+    assert parse(name, b"\xef\xbb\xbf" + text.encode()) == document
+
+
+@given(NAMES, TEXTS)
+def test_places(name: str, text: str) -> None:
+    """Blocks are ordered, disjoint and inside the text; content, markup, rows and cells lie inside each other."""
+    document = read(name, text)
+    inside([block.span for block in document.blocks], Span(0, len(document.text)))
+    for block in document.blocks:
+        inside([block.content], block.span)
+        inside(list(block.markup), block.content)
+        assert all(block.markup)
+        rows = [*([block.header] if block.header else []), *block.rows]
+        inside([row.span for row in rows], block.content)
+        for row in rows:
+            inside([cell.span for cell in row.cells], row.span)
+            for cell in row.cells:
+                inside(list(cell.markup), cell.span)
+
+
+@given(NAMES, TEXTS)
+def test_edges(name: str, text: str) -> None:
+    """A block begins and ends with a visible character, has visible words, and only headings and items have a level."""
+    document = read(name, text)
+    for block in document.blocks:
+        assert block.span.of(document.text).strip() == block.span.of(document.text)
+        assert words(document, block)
+        assert (block.level > 0) == (block.kind in (BlockKind.HEADING, BlockKind.LIST_ITEM))
+
+
+@given(TEXTS)
+def test_plain_text_cover(text: str) -> None:
+    """Every letter and digit of a plain text is inside a block."""
+    document = read("note.txt", text)
+    covered = "".join(visible(block.span.of(document.text)) for block in document.blocks)
+    assert covered == visible(document.text)
+
+
+@given(NAMES, TEXTS)
+def test_cells_cover(name: str, text: str) -> None:
+    """Every letter and digit of a table is inside a cell, and the rest of the table is markup or space."""
+    document = read(name, text)
+    for block in document.blocks:
+        if block.kind is BlockKind.TABLE:
+            rows = [*([block.header] if block.header else []), *block.rows]
+            cells = [plain(document.text, cell.span, cell.markup) for row in rows for cell in row.cells]
+            assert " ".join(" ".join(cells).split()) == words(document, block)
+
+
+def rendered(tokens: list[Token]) -> str:
+    """Return the letters and digits that the Markdown library itself would show."""
+    shown = ""
+    for token in tokens:
+        if token.children is not None:
+            shown += rendered(token.children)
+        elif token.type in ("text", "code_inline", "fence", "code_block"):
+            shown += visible(token.content)
+    return shown
+
+
+SHOWN = st.lists(st.sampled_from([*NOTATION, *WORDS, *SPACES]), max_size=40)
+
+
+@given(SHOWN.map("".join))
+@example("*a **b* c**")
+@example("> 1. *a\n> b*\n lazy _c_\n\n\t- `d\n\te`")
+@example("![a *b* ![c](d)](e) [f ![g](h)](i)")
+@example("~~~~~a~~~~~ ~~~b~~ ***c** d* __e__f")
+def test_words_are_those_shown(text: str) -> None:
+    """Without markup, Markdown prose has exactly the letters and digits that the library shows."""
+    # The library shows entities as characters, cuts ragged rows, and does not know front matter or task lists.
+    text = text.replace("&", "").replace("|", "").replace("[x]", "").replace("---", "")
+    assume(text.count("[") <= 10)
+    tokens = MarkdownIt("commonmark", {"maxNesting": 99}).enable(["strikethrough", "table"]).parse(text)
+    assume(not any(token.type in ("html_block", "table_open") for token in tokens))
+    document = read("note.md", text)
+    assert "".join(visible(words(document, block)) for block in document.blocks) == rendered(tokens)
+
+
+LETTERS = st.text(st.sampled_from("abcdeéßжאع中"), min_size=1, max_size=8)
+PHRASES = st.lists(LETTERS, min_size=1, max_size=4).map(" ".join)
+INLINE = st.one_of(
+    PHRASES.map(lambda words: (words, words)),
+    PHRASES.map(lambda words: (f"*{words}*", words)),
+    PHRASES.map(lambda words: (f"**{words}**", words)),
+    PHRASES.map(lambda words: (f"***{words}***", words)),
+    PHRASES.map(lambda words: (f"~~{words}~~", words)),
+    PHRASES.map(lambda words: (f"`{words}`", words)),
+    PHRASES.map(lambda words: (f'[{words}](/hidden "hidden")', words)),
+    PHRASES.map(lambda words: (f"[**{words}**][hidden]", words)),
+    PHRASES.map(lambda words: (f"![{words}](hidden.png)", words)),
+    PHRASES.map(lambda words: (f"<b class='hidden'>{words}</b>", words)),
+    PHRASES.map(lambda words: (f"{words} <!-- hidden -->", words)),
+    PHRASES.map(lambda words: (f"\\*{words}\\_", f"*{words}_")),
+)
+PROSE = st.lists(INLINE, min_size=1, max_size=4).map(
+    lambda pieces: ("\n".join(source for source, _ in pieces), " ".join(shown for _, shown in pieces))
+)
+Piece = tuple[str, list[tuple[BlockKind, str]]]
+
+
+def indented(source: str, first: str, others: str) -> str:
+    return first + source.replace("\n", "\n" + others)
+
+
+def prose_piece(prose: tuple[str, str]) -> Piece:
+    return prose[0], [(BlockKind.PARAGRAPH, prose[1])]
+
+
+def item_piece(prose: tuple[str, str]) -> Piece:
+    return indented(prose[0], "- [ ] ", "  "), [(BlockKind.LIST_ITEM, prose[1])]
+
+
+def heading_piece(prose: tuple[str, str]) -> Piece:
+    return prose[0] + "\n===", [(BlockKind.HEADING, prose[1])]
+
+
+def code_piece(words: str) -> Piece:
+    return f"```hidden\n{words}\n\n  {words}\n```", [(BlockKind.CODE, f"{words} {words}")]
+
+
+def table_piece(rows: list[tuple[str, str]]) -> Piece:
+    lines = [f"| {source.replace(chr(10), ' ')} | |" for source, _ in rows]
+    return "\n".join([lines[0], "|---|---|", *lines[1:]]), [
+        (BlockKind.TABLE, " ".join(shown for _, shown in rows))
+    ]
+
+
+LEAF = st.one_of(
+    PROSE.map(prose_piece),
+    PROSE.map(item_piece),
+    PROSE.map(heading_piece),
+    PHRASES.map(code_piece),
+    st.lists(PROSE, min_size=1, max_size=3).map(table_piece),
+    st.sampled_from(["<!-- hidden\n\nhidden -->", "***", "[hidden]: /hidden 'hidden'"]).map(
+        lambda source: (source, [])
+    ),
+    PHRASES.map(lambda words: (f"<p title='hidden'>\n{words}\n</p>", [(BlockKind.PARAGRAPH, words)])),
+)
+
+
+def quoted(piece: Piece) -> Piece:
+    return indented(piece[0], "> ", "> "), piece[1]
+
+
+PIECES: st.SearchStrategy[Piece] = st.one_of(LEAF, LEAF.map(quoted), LEAF.map(quoted).map(quoted))
+
+
+@given(st.lists(PIECES, max_size=6), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_known_words(pieces: list[Piece], line_end: str) -> None:
+    """A document made of known pieces has a block for each, with its words and no notation."""
+    # A rule between two pieces keeps a list or a quotation from going on in the next one.
+    sources = ["[hidden]: /hidden", *(source for source, _ in pieces)]
+    document = read("note.md", "\n\n***\n\n".join(sources).replace("\n", line_end))
+    seen = [(block.kind, words(document, block)) for block in document.blocks]
+    assert seen == [expected for _, blocks in pieces for expected in blocks]
+
+
+@given(NAMES, SOUP.map(lambda text: re.sub(r"\r\n?", "\n", text)))
+def test_line_ends(name: str, text: str) -> None:
+    """The kind of line end changes no kind, level or word of any block."""
+
+    def seen(text: str) -> list[tuple[BlockKind, int, str]]:
+        document = read(name, text)
+        return [(block.kind, block.level, words(document, block)) for block in document.blocks]
+
+    assert seen(text) == seen(text.replace("\n", "\r\n")) == seen(text.replace("\n", "\r"))
+
+
+@given(SOUP, st.data())
+def test_plain_is_without_markup(text: str, data: st.DataObject) -> None:
+    """The words of a span are its text with each mark replaced by nothing or one space, on one line."""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8, unique=True)))
+    markup = tuple(Span(start, end) for start, end in zip(cuts[::2], cuts[1::2], strict=False))
+    shown = plain(text, Span(0, len(text)), markup)
+    kept = "".join(c for at, c in enumerate(text) if not any(m.start <= at < m.end for m in markup))
+    assert "".join(shown.split()) == "".join(kept.split())
+    assert shown == " ".join(shown.split())
