@@ -28,7 +28,7 @@ _BULLET_WITHIN = 200  # characters before the words of an item in which its bull
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The body as the library sees it, with `\\n` line ends, and the way back to the file's text."""
+    """The body as the library sees it, with line feeds alone, and the way back to the file's text."""
 
     text: str
     base: int
@@ -194,7 +194,7 @@ def _html(source: _Source, lines: list[Line]) -> Block | None:
 
 
 def _code(source: _Source, token: Token, lines: list[Line]) -> Block | None:
-    """Return a block of code; its content is from the first to the last visible character between the fences."""
+    """Return a block of code; its content is what is visible between the fences."""
     code = lines
     if token.type == "fence":
         count = token.content.count("\n") + (not token.content.endswith("\n") and token.content != "")

@@ -114,7 +114,7 @@ def _is_capitals(words: str) -> bool:
 def _stacked(parts: list[Part]) -> list[bool]:
     """Return for each part whether it is title-like and stands above a longer text.
 
-    Up to `_MOST_STACKED` title-like lines may stand above the same text, as a chapter and its first section do.
+    Up to `_MOST_STACKED` of them may stand above the same text, as a chapter and its first section do.
     """
     result = [False] * len(parts)
     below, stacked = 0, 0  # length of the nearest text below, title-like lines above it so far

@@ -155,7 +155,8 @@ def _filled(lines: Sequence[Line], rows: list[_Cells]) -> list[_Cells]:
 def _divided(line: Line, cells: _Cells, columns: list[int]) -> _Cells:
     """Return `cells`, divided where a word begins at one of `columns`."""
     result: _Cells = []
-    for start, end in cells:
+    for first, end in cells:
+        start = first
         inside = slice(bisect_right(columns, start - line.begin), bisect_left(columns, end - line.begin))
         for column in columns[inside]:
             at = line.begin + column
@@ -199,7 +200,7 @@ def flattened(lines: Sequence[Line]) -> Block | None:
     if not 2 <= count <= _MOST_COLUMNS or _has_digit(lines[0].words) or _is_pair(lines[0]):
         return table(lines, whole, headed=False)
     found = [_recovered(line, count) for line in lines[1:]]
-    # With two columns a number at the end may as well be a part of the words before it, unless all rows have one.
+    # With two columns a number at the end may as well belong to the label, unless all rows have one.
     if not any(found) or (count == 2 and (len(found) < 2 or not all(found))):
         return table(lines, whole, headed=False)
     rows = [cells or single for cells, single in zip(found, whole[1:], strict=True)]

@@ -95,7 +95,8 @@ SPACES = [
     "\x85",
     "\x1c",
 ]
-SOUP = st.lists(st.sampled_from(NOTATION + WORDS + SPACES), max_size=40).map("".join)
+CRUMB = st.tuples(*(st.sampled_from(["", "", *kind]) for kind in (SPACES, NOTATION, WORDS))).map("".join)
+SOUP = st.lists(CRUMB, min_size=4, max_size=25).map("".join)
 TEXTS = st.one_of(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), SOUP)
 
 
@@ -121,11 +122,10 @@ def visible(text: str) -> str:
 def test_any_bytes(name: str, data: bytes) -> None:
     """Any bytes give a Document or UnreadableDocument with a reason."""
     try:
-        document = parse(name, data)
+        title = parse(name, data).title
     except UnreadableDocument as error:
-        assert "save" in str(error)
-    else:
-        assert document.title
+        title = str(error)
+    assert title
 
 
 @given(NAMES, TEXTS)
@@ -140,7 +140,7 @@ def test_text_is_kept(name: str, text: str) -> None:
 
 @given(NAMES, TEXTS)
 def test_places(name: str, text: str) -> None:
-    """Blocks are ordered, disjoint and inside the text; content, markup, rows and cells lie inside each other."""
+    """Blocks are ordered and disjoint; content, markup, rows and cells lie in order inside their whole."""
     document = read(name, text)
     inside([block.span for block in document.blocks], Span(0, len(document.text)))
     for block in document.blocks:
@@ -157,7 +157,7 @@ def test_places(name: str, text: str) -> None:
 
 @given(NAMES, TEXTS)
 def test_edges(name: str, text: str) -> None:
-    """A block begins and ends with a visible character, has visible words, and only headings and items have a level."""
+    """A block begins and ends with a visible character and has words; headings and items have a level."""
     document = read(name, text)
     for block in document.blocks:
         assert block.span.of(document.text).strip() == block.span.of(document.text)
@@ -195,17 +195,14 @@ def rendered(tokens: list[Token]) -> str:
     return shown
 
 
-SHOWN = st.lists(st.sampled_from([*NOTATION, *WORDS, *SPACES]), max_size=40)
-
-
-@given(SHOWN.map("".join))
+@given(SOUP)
 @example("*a **b* c**")
 @example("> 1. *a\n> b*\n lazy _c_\n\n\t- `d\n\te`")
 @example("![a *b* ![c](d)](e) [f ![g](h)](i)")
 @example("~~~~~a~~~~~ ~~~b~~ ***c** d* __e__f")
 def test_words_are_those_shown(text: str) -> None:
     """Without markup, Markdown prose has exactly the letters and digits that the library shows."""
-    # The library shows entities as characters, cuts ragged rows, and does not know front matter or task lists.
+    # The library decodes entities, cuts ragged rows, and does not know front matter or task lists.
     text = text.replace("&", "").replace("|", "").replace("[x]", "").replace("---", "")
     assume(text.count("[") <= 10)
     tokens = MarkdownIt("commonmark", {"maxNesting": 99}).enable(["strikethrough", "table"]).parse(text)
@@ -295,11 +292,21 @@ def test_known_words(pieces: list[Piece], line_end: str) -> None:
 
 @given(NAMES, SOUP.map(lambda text: re.sub(r"\r\n?", "\n", text)))
 def test_line_ends(name: str, text: str) -> None:
-    """The kind of line end changes no kind, level or word of any block."""
+    """The kind of line end changes no kind, level or place of any block."""
 
-    def seen(text: str) -> list[tuple[BlockKind, int, str]]:
+    def seen(text: str) -> list[tuple[BlockKind, int, list[str]]]:
         document = read(name, text)
-        return [(block.kind, block.level, words(document, block)) for block in document.blocks]
+        return [
+            (
+                block.kind,
+                block.level,
+                [
+                    re.sub(r"\r\n?", "\n", place.of(text))
+                    for place in (block.span, block.content, *block.markup)
+                ],
+            )
+            for block in document.blocks
+        ]
 
     assert seen(text) == seen(text.replace("\n", "\r\n")) == seen(text.replace("\n", "\r"))
 

@@ -1,0 +1,63 @@
+"""Which encoder to use: the MODEL setting and the exports at hand."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from index.encoder import EXPORT_FILE, Encoder, EncoderError, Export, OnnxEncoder, read_export
+from index.store import Store
+
+LARGE_CHANGE_BYTES = 4_000_000
+"""Of changed documents: from here on loading torch (some 7 s) costs less than it saves where it has a GPU;
+below, the export encodes as fast and starts at once."""
+
+
+def is_export(model: str) -> bool:
+    """Return whether the MODEL setting names a folder with an exported encoder."""
+    return (Path(model) / EXPORT_FILE).is_file()
+
+
+def open_encoder(store: Store, model: str, fingerprint: str) -> OnnxEncoder:
+    """Return the encoder that made a snapshot, on the light runtime.
+
+    Raises EncoderError when no export with that fingerprint is at hand.
+    """
+    if is_export(model) and read_export(Path(model)).fingerprint == fingerprint:
+        return OnnxEncoder(Path(model))
+    return OnnxEncoder(store.export_of(fingerprint))
+
+
+def serving_export(store: Store, model: str) -> tuple[Path, Export] | None:
+    """Return the export that the MODEL setting stands for, without looking at the model itself."""
+    if is_export(model):
+        return Path(model), read_export(Path(model))
+    return store.export_for(model)
+
+
+def building_encoder(store: Store, model: str, *, fresh: bool, changed_bytes: int = 0) -> Encoder:
+    """Return the encoder to build with; the export is made first where there is none yet.
+
+    `fresh` says that there is no index to build on. A new index and a large change are embedded by
+    sentence-transformers where it is installed, a small change by the export of the same weights.
+    Raises EncoderError when there is neither an export nor the means to make one.
+    """
+    if is_export(model):
+        return OnnxEncoder(Path(model))
+    found = store.export_for(model)
+    if importlib.util.find_spec("sentence_transformers") is None:
+        if found is None:
+            raise EncoderError(
+                f"there is no export of the model {model!r} and sentence-transformers is not installed to make "
+                "one; run `pip install 'pullquote[build]'`, or set MODEL to an exported encoder folder"
+            )
+        return OnnxEncoder(found[0])
+    from index.export import TorchEncoder, export_model, load_model, source_digest
+
+    current = found is not None and found[1].source == source_digest(model)
+    if found is not None and current and not fresh and changed_bytes < LARGE_CHANGE_BYTES:
+        return OnnxEncoder(found[0])
+    loaded = load_model(model)
+    if found is None or not current:
+        found = store.keep_export(lambda folder: export_model(loaded, model, folder))
+    return TorchEncoder(loaded, found[0])

@@ -1,0 +1,1 @@
+"""People: the policy, the wire, the doors and the command line."""

