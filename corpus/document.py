@@ -131,6 +131,9 @@ class Candidate:
     span: Span
     embedded: Span
     """Where its words stand in the passage's `embedded` text; the next two likewise."""
+    statement: str = ""
+    """What is embedded for it alone: a cell with the words that give it its meaning, a list item. Empty
+    for a sentence of prose, which is read within its passage."""
     row_label: Span | None = None
     column_header: Span | None = None
     row_label_embedded: Span | None = None

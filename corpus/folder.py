@@ -73,7 +73,8 @@ def scan(folder: Path, *, largest: int = DEFAULT_LARGEST) -> Iterator[Source | S
         found = sorted(_walk(folder, ""))
     except OSError as error:
         raise CorpusError(
-            f"the corpus folder {folder} cannot be read ({error.strerror}); set CORPUS to a folder of documents"
+            f"the corpus folder {folder} cannot be read ({error.strerror}); "
+            "set CORPUS to a folder of documents"
         ) from error
     for document_id, path in found:
         one = _read(document_id, path, largest)
@@ -113,7 +114,9 @@ def _read(document_id: str, path: Path, largest: int) -> Source | Skipped | None
         if not stat.S_ISREG(about.st_mode):
             return Skipped(document_id, "is not a regular file", 0)
         if about.st_size > largest:
-            reason = f"is {about.st_size} bytes long, over the limit of {largest}; split it or raise the limit"
+            reason = (
+                f"is {about.st_size} bytes long, over the limit of {largest}; split it or raise the limit"
+            )
             return Skipped(document_id, reason, about.st_size)
         try:
             data = file.read(largest + 1)

@@ -198,4 +198,3 @@ def _moved(candidate: Candidate, by: int) -> Candidate:
         row_label_embedded=shift(candidate.row_label_embedded),
         column_header_embedded=shift(candidate.column_header_embedded),
     )
-

@@ -28,13 +28,18 @@ LONGEST_TERM = 64
 """Code points kept of a term: longer "words" are data, and the vocabulary stays small beside them."""
 
 STOPWORDS = frozenset(
-    """a about above after again all also am an and any are as at be because been before being below between
-    both but by can could did do does doing done during each else few for from further get give had has have
-    having he her here hers him his how however i if in into is it its itself just let many may me might more
-    most much must my no nor not of off on once only or other our out over own please same say says shall she
-    should so some such tell than that the their them then there these they this those through to too under
-    until up upon us very was we were what whats when where whether which while who whom whose why will with
-    would you your""".split()
+    word
+    for line in (
+        "a about above after again all also am an and any are as at be because been before being",
+        "below between both but by can could did do does doing done during each else few for from",
+        "further get give had has have having he her here hers him his how however i if in into is it",
+        "its itself just let many may me might more most much must my no nor not of off on once only",
+        "or other our out over own please same say says shall she should so some such tell than that",
+        "the their them then there these they this those through to too under until up upon us very",
+        "was we were what whats when where whether which while who whom whose why will with would you",
+        "your",
+    )
+    for word in line.split()
 )
 """English words that say nothing of a subject. They are ranked like any others; they only carry no weight
 when the reader asks how much of a question a text covers."""

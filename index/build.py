@@ -19,15 +19,17 @@ from corpus.formats import SUFFIXES, UnreadableDocument, parse, plain
 from corpus.passages import passages
 from index import analysis, terms
 from index.columns import CANDIDATE, PASSAGE, Columns, candidate_rows, covered
-from index.encoder import Encoder, Encoding
+from index.encoder import Encoder, Encoding, Vector
 from index.snapshot import FORMAT, DocumentEntry, Manifest, Snapshot
 from index.writer import Writer
 
-PARSER = 1
+PARSER = 2
 """Raise it with every change of parsers, passages or terms: an index made otherwise is then made again."""
 
 QUEUE_PASSAGES = 512
 """Passages held before they are encoded together: enough to sort by length, little to hold in memory."""
+
+NO_IDS = np.zeros(0, dtype=np.int64)
 
 
 class Cancelled(Exception):
@@ -95,8 +97,10 @@ def plan(previous: Snapshot | None, found: Iterable[Source | Skipped], fingerpri
     listed = list(found)
     sources = tuple(one for one in listed if isinstance(one, Source))
     skipped = [one for one in listed if isinstance(one, Skipped)]
-    old = {one.id: one.raw_sha for one in previous.documents} if reusable(previous, fingerprint) else {}
+    old: dict[str, str] = {}
     if previous is not None:
+        if reusable(previous, fingerprint):
+            old = {one.id: one.raw_sha for one in previous.documents}
         # A file that could not be read last time is no addition as long as it stays the same.
         old |= {one.id: "skipped" for one in previous.skipped if one.id not in old}
     new = {one.id: one.sha for one in sources} | {one.id: "skipped" for one in skipped}
@@ -114,8 +118,7 @@ def version_of(sources: Sequence[Source], skipped: Sequence[Skipped], fingerprin
     """Return the id of the snapshot of these files: the same corpus has the same id on any machine."""
     digest = hashlib.sha256(f"{recipe()} {fingerprint}".encode())
     for line in sorted(
-        [f"{one.id}\0{one.sha}" for one in sources]
-        + [f"{one.id}\0skipped {one.reason}" for one in skipped]
+        [f"{one.id}\0{one.sha}" for one in sources] + [f"{one.id}\0skipped {one.reason}" for one in skipped]
     ):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()[:16]
@@ -166,19 +169,25 @@ class _Waiting:
     copied: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A passage's encoding and the vectors of its statements, float32 (statements, dimension)."""
+
+    encoding: Encoding
+    statements: Vector
+
+
 class _Queue:
     """Documents in order, held until enough unseen passages are together to be encoded at once."""
 
-    def __init__(
-        self, writer: Writer, encoder: Encoder, held: Snapshot | None, progress: Progress
-    ) -> None:
+    def __init__(self, writer: Writer, encoder: Encoder, held: Snapshot | None, progress: Progress) -> None:
         self._writer = writer
         self._encoder = encoder
         self._held = held
         self._progress = progress
         self._known = _digests(held)
         self._waiting: list[_Waiting] = []
-        self._unseen: dict[bytes, str] = {}
+        self._unseen: dict[bytes, Passage] = {}
 
     def add_copy(self, source: Source, number: int) -> None:
         assert self._held is not None
@@ -189,9 +198,9 @@ class _Queue:
     def add(self, source: Source, document: Document, found: tuple[Passage, ...]) -> None:
         self._waiting.append(_Waiting(source, document, found))
         for passage in found:
-            digest = digest_of(passage.embedded)
+            digest = digest_of(passage)
             if digest not in self._known:
-                self._unseen.setdefault(digest, passage.embedded)
+                self._unseen.setdefault(digest, passage)
         self._grow(len(found), source)
 
     def _grow(self, count: int, source: Source) -> None:
@@ -215,18 +224,30 @@ class _Queue:
         self._progress.done = self._progress.passages
         self._progress.tell()
 
-    def _encode(self, texts: list[str]) -> list[Encoding]:
+    def _encode(self, unseen: list[Passage]) -> list[_Encoded]:
         def told(count: int) -> None:
             self._progress.encoded += count
             self._progress.done += count
             self._progress.tell()
 
-        return self._encoder.encode_documents(texts, told) if texts else []
+        def stated(_: int) -> None:
+            self._progress.tell()
+
+        if not unseen:
+            return []
+        texts = [text for passage in unseen for text in _statements(passage)]
+        vectors = iter([one.vector for one in self._encoder.encode_documents(texts, stated)])
+        encodings = self._encoder.encode_documents([passage.embedded for passage in unseen], told)
+        width = self._encoder.export.dimension
+        return [
+            _Encoded(one, _stacked([next(vectors) for _ in _statements(passage)], width))
+            for passage, one in zip(unseen, encodings, strict=True)
+        ]
 
     def _append(
-        self, source: Source, document: Document, found: tuple[Passage, ...], fresh: dict[bytes, Encoding]
+        self, source: Source, document: Document, found: tuple[Passage, ...], fresh: dict[bytes, _Encoded]
     ) -> None:
-        encodings = [self._encoding(digest_of(passage.embedded), fresh) for passage in found]
+        encodings = [self._encoding(digest_of(passage), fresh) for passage in found]
         text = document.text.encode("utf-8")
         used = {one.start for passage in found for one in passage.headings}
         entry = DocumentEntry(
@@ -244,19 +265,31 @@ class _Queue:
         )
         self._writer.append(entry, text, _columns(found, encodings, self._writer, self._encoder))
 
-    def _encoding(self, digest: bytes, fresh: dict[bytes, Encoding]) -> Encoding:
+    def _encoding(self, digest: bytes, fresh: dict[bytes, _Encoded]) -> _Encoded:
         if digest in fresh:
             return fresh[digest]
         assert self._held is not None
         row = self._known[digest]
         first, behind = self._held.token_starts[row], self._held.token_starts[row + 1]
         columns = self._held.columns
-        return Encoding(columns.vectors[row], columns.tokens[first:behind], columns.offsets[first:behind])
+        encoding = Encoding(
+            columns.vectors[row], columns.tokens[first:behind], columns.offsets[first:behind], NO_IDS
+        )
+        return _Encoded(encoding, self._held.statements_of(row))
 
 
-def digest_of(embedded: str) -> bytes:
-    """Return 16 bytes that stand for an embedded text: equal digests, equal vectors."""
-    return hashlib.blake2b(embedded.encode("utf-8"), digest_size=16).digest()
+def digest_of(passage: Passage) -> bytes:
+    """Return 16 bytes that stand for all that is embedded of a passage: equal digests, equal vectors."""
+    texts = "\0".join([passage.embedded, *_statements(passage)])
+    return hashlib.blake2b(texts.encode("utf-8"), digest_size=16).digest()
+
+
+def _statements(passage: Passage) -> list[str]:
+    return [one.statement for one in passage.candidates if one.statement]
+
+
+def _stacked(vectors: Sequence[Vector], width: int) -> Vector:
+    return np.asarray(vectors, dtype=np.float32).reshape(-1, width)
 
 
 def _digests(held: Snapshot | None) -> dict[bytes, int]:
@@ -275,13 +308,14 @@ def _heading_names(document: Document, used: set[int]) -> Iterator[tuple[int, st
 
 
 def _columns(
-    found: tuple[Passage, ...], encodings: list[Encoding], writer: Writer, encoder: Encoder
+    found: tuple[Passage, ...], encoded: list[_Encoded], writer: Writer, encoder: Encoder
 ) -> Columns:
     """Return the rows of one document's passages."""
     rows = np.zeros(len(found), dtype=PASSAGE)
     headings: list[tuple[int, int]] = []
     candidates: list[NDArray[np.void]] = [np.zeros(0, dtype=CANDIDATE)]
     numbers: list[int] = []
+    encodings = [one.encoding for one in encoded]
     for row, passage, encoding in zip(rows, found, encodings, strict=True):
         own, places = _terms_of(passage.embedded, writer)
         context = Span(0, passage.context)
@@ -290,17 +324,21 @@ def _columns(
         row["context_terms"] = covered(places, context)[1] if passage.context else 0
         row["headings"], row["candidates"] = len(passage.headings), len(passage.candidates)
         row["tokens"], row["terms"] = len(encoding.tokens), len(own)
-        row["digest"] = np.void(digest_of(passage.embedded))
+        row["statements"] = len(_statements(passage))
+        row["digest"] = np.void(digest_of(passage))
         headings.extend((span.start, span.end) for span in passage.headings)
         candidates.append(candidate_rows(passage.candidates, encoding.offsets, places))
         numbers.extend(own)
     width, depth = encoder.export.dimension, encoder.export.token_dimension
-    empty = Encoding(np.zeros(width, np.float32), np.zeros((0, depth), np.int8), np.zeros((0, 2), np.int32))
+    empty = Encoding(
+        np.zeros(width, np.float32), np.zeros((0, depth), np.int8), np.zeros((0, 2), np.int32), NO_IDS
+    )
     return Columns(
         passages=rows,
         headings=np.asarray(headings, dtype=np.int32).reshape(-1, 2),
         candidates=np.concatenate(candidates),
-        vectors=np.asarray([one.vector for one in encodings], np.float32).reshape(-1, width),
+        vectors=_stacked([one.vector for one in encodings], width),
+        statements=np.concatenate([_stacked([], width), *(one.statements for one in encoded)]),
         tokens=np.concatenate([one.tokens for one in (empty, *encodings)]),
         offsets=np.concatenate([one.offsets for one in (empty, *encodings)]),
         terms=np.asarray(numbers, dtype=np.int32),

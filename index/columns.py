@@ -21,7 +21,8 @@ PASSAGE = np.dtype(
         ("end", "<i4"),
         ("context", "<i4"),  # tokens of the embedded text that are title and headings
         ("context_terms", "<i4"),  # terms likewise
-        ("headings", "<i4"),  # this and the next three are counts of rows in the columns of those names
+        ("statements", "<i4"),  # this and the next four are counts of rows in the columns of those names
+        ("headings", "<i4"),
         ("candidates", "<i4"),
         ("tokens", "<i4"),
         ("terms", "<i4"),
@@ -31,12 +32,24 @@ PASSAGE = np.dtype(
 """One row a passage."""
 
 SPAN_FIELDS = ("start", "end", "label_start", "label_end", "header_start", "header_end")
-TOKEN_FIELDS = ("token_start", "token_end", "label_token", "label_token_end", "header_token", "header_token_end")
+TOKEN_FIELDS = (
+    "token_start",
+    "token_end",
+    "label_token",
+    "label_token_end",
+    "header_token",
+    "header_token_end",
+)
 TERM_FIELDS = ("term_start", "term_end", "label_term", "label_term_end", "header_term", "header_term_end")
 CANDIDATE = np.dtype(
-    [("kind", "<i4"), *((name, "<i4") for name in (*SPAN_FIELDS, *TOKEN_FIELDS, *TERM_FIELDS))]
+    [
+        ("kind", "<i4"),
+        ("statement", "<i4"),
+        *((name, "<i4") for name in (*SPAN_FIELDS, *TOKEN_FIELDS, *TERM_FIELDS)),
+    ]
 )
-"""One row an answer candidate: places in the document, then ranges of the passage's tokens and terms."""
+"""One row an answer candidate: its statement's number in the passage or NONE, places in the document, then
+ranges of the passage's tokens and terms."""
 
 KINDS = (CandidateKind.SENTENCE, CandidateKind.CELL)
 
@@ -53,6 +66,8 @@ class Columns:
     """CANDIDATE (candidates,)."""
     vectors: Vector
     """float32 (passages, dimension), unit length."""
+    statements: Vector
+    """float32 (statements, dimension), unit length: candidates that are embedded for themselves."""
     tokens: NDArray[np.int8]
     """int8 (tokens, token_dimension): unit vectors times 127."""
     offsets: NDArray[np.int32]
@@ -61,7 +76,7 @@ class Columns:
     """int32 (terms,): the numbers of each passage's terms in the vocabulary, in order, repeated ones too."""
 
 
-NAMES = ("passages", "headings", "candidates", "vectors", "tokens", "offsets", "terms")
+NAMES = ("passages", "headings", "candidates", "vectors", "statements", "tokens", "offsets", "terms")
 
 
 def layout(dimension: int, token_dimension: int) -> dict[str, tuple[np.dtype[np.generic], tuple[int, ...]]]:
@@ -71,6 +86,7 @@ def layout(dimension: int, token_dimension: int) -> dict[str, tuple[np.dtype[np.
         "headings": (np.dtype("<i4"), (2,)),
         "candidates": (CANDIDATE, ()),
         "vectors": (np.dtype("<f4"), (dimension,)),
+        "statements": (np.dtype("<f4"), (dimension,)),
         "tokens": (np.dtype("i1"), (token_dimension,)),
         "offsets": (np.dtype("<i4"), (2,)),
         "terms": (np.dtype("<i4"), ()),
@@ -92,10 +108,13 @@ def candidate_rows(
     `tokens` and `terms` are int32 (n, 2): where each of them stands in the passage's embedded text.
     """
     rows = np.zeros(len(candidates), dtype=CANDIDATE)
+    stated = 0
     for row, one in zip(rows, candidates, strict=True):
         places = (one.span, one.row_label, one.column_header)
         embedded = (one.embedded, one.row_label_embedded, one.column_header_embedded)
         row["kind"] = KINDS.index(one.kind)
+        row["statement"] = stated if one.statement else NONE
+        stated += bool(one.statement)
         for at, place in enumerate(places):
             start, end = (place.start, place.end) if place else (NONE, NONE)
             row[SPAN_FIELDS[2 * at]], row[SPAN_FIELDS[2 * at + 1]] = start, end

@@ -55,6 +55,8 @@ class Encoding:
     """int8 (number of tokens, token_dimension): unit vectors times 127, the special tokens left out."""
     offsets: NDArray[np.int32]
     """int32 (number of tokens, 2): where each token stands in the text, half-open, in code points."""
+    ids: NDArray[np.int64]
+    """int64 (number of tokens,): the tokens' numbers in the model's vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,9 @@ class Encoder(Protocol):
     def encode_question(self, question: str) -> Encoding:
         """Return the encoding of one question, however long."""
 
+    def rarity(self, tokens: NDArray[np.int64]) -> float:
+        """Return how rare a word is in the language at large, 0 to 1, from the tokens it falls into."""
+
 
 class TextTooLong(EncoderError):
     """A document text has more tokens than the window: encoding it would drop words in silence."""
@@ -155,7 +160,7 @@ def tokenize(tokenizer: Tokenizer, text: str, prompt: str = "") -> Tokens:
 
 def quantize(tokens: NDArray[np.floating]) -> NDArray[np.int8]:
     """Return unit vectors as int8, `round(value * 127)`, in the same shape."""
-    return np.rint(tokens * TOKEN_SCALE).astype(np.int8)
+    return np.asarray(np.rint(tokens * TOKEN_SCALE), dtype=np.int8)
 
 
 class OnnxEncoder:
@@ -168,6 +173,8 @@ class OnnxEncoder:
         """
         self.export = read_export(folder)
         self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
+        self._vocabulary = self._tokenizer.get_vocab_size()
+        self._first_word = self._tokenizer.token_to_id("the") or 0
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or os.cpu_count() or 1
         options.inter_op_num_threads = 1
@@ -186,6 +193,17 @@ class OnnxEncoder:
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens not counted."""
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def rarity(self, tokens: NDArray[np.int64]) -> float:
+        """Return how rare a word is in the language at large, 0 to 1, from the tokens it falls into.
+
+        Vocabularies are ordered by frequency, so a token's number says how common it is; a word
+        that has no token of its own is rare.
+        """
+        if len(tokens) != 1:
+            return 1.0
+        rank = max(1, int(tokens[0]) - self._first_word + 1)
+        return float(np.log(rank) / np.log(max(2, self._vocabulary - self._first_word + 1)))
 
     def encode_documents(
         self, texts: Sequence[str], progress: Callable[[int], None] | None = None
@@ -215,6 +233,7 @@ class OnnxEncoder:
             offsets=np.concatenate(
                 [encoding.offsets + span.start for encoding, span in zip(encodings, spans, strict=True)]
             ),
+            ids=np.concatenate([encoding.ids for encoding in encodings]),
         )
 
     def _encode(self, texts: Sequence[Tokens], progress: Callable[[int], None] | None) -> list[Encoding]:
@@ -224,7 +243,9 @@ class OnnxEncoder:
             for row, number in enumerate(batch):
                 words = texts[number].words
                 kept = tokens[row, : len(words)][words]
-                found[number] = Encoding(vectors[row], quantize(kept), texts[number].offsets[words])
+                found[number] = Encoding(
+                    vectors[row], quantize(kept), texts[number].offsets[words], texts[number].ids[words]
+                )
             if progress:
                 progress(len(batch))
         return [encoding for encoding in found if encoding is not None]

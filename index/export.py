@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from index.encoder import (
     GRAPH_FILE,
     TOKENIZER_FILE,
-    Encoding,
     EncoderError,
+    Encoding,
     Export,
     OnnxEncoder,
     batches,
@@ -41,8 +41,8 @@ PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 """SHA-256 of the official `model.safetensors`."""
 
 TOKEN_DIMENSION = 64
-"""Dimensions kept of each token vector. R@1 over the best ten passages, SQuAD questions: 384 dimensions 0.899,
-128 0.898, 96 0.896, 64 0.895, 48 0.892 (int8 from 128 down). 64 bytes a token, some 8 kB a passage."""
+"""Dimensions kept of each token vector. R@1 over the best ten passages, SQuAD questions: 384 dimensions
+0.899, 128 0.898, 96 0.896, 64 0.895, 48 0.892 (int8 from 128 down). 64 bytes a token, some 8 kB a passage."""
 
 SAMPLE_LINES = 600
 SAMPLE_WORDS = 24
@@ -127,6 +127,7 @@ class TorchEncoder:
         self.export = light.export
         self.encode_question = light.encode_question
         self.count_tokens = light.count_tokens
+        self.rarity = light.rarity
         self._model = model
         self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
         self._projection = np.load(folder / "projection.npy")
@@ -158,6 +159,7 @@ class TorchEncoder:
                     vector.astype(np.float32),
                     quantize(_unit(states @ self._projection)),
                     tokens[number].offsets[words],
+                    tokens[number].ids[words],
                 )
             if progress:
                 progress(len(batch))
@@ -165,7 +167,7 @@ class TorchEncoder:
 
 
 def _unit(values: NDArray[Any]) -> NDArray[Any]:
-    return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
+    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12))
 
 
 def export_model(model: SentenceTransformer, name: str, folder: Path) -> Export:
@@ -236,7 +238,7 @@ def _write_graph(model: SentenceTransformer, projection: NDArray[np.float32], pa
     """Export `texts -> (unit vectors, unit token vectors)` and write the optimized graph to `path`."""
     import torch
 
-    class Graph(torch.nn.Module):
+    class Graph(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.model = model
@@ -250,7 +252,10 @@ def _write_graph(model: SentenceTransformer, projection: NDArray[np.float32], pa
 
     names = _inputs(model)
     model.to("cpu").eval()
-    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=int(model.max_seq_length or 512))
+    batch, length = (
+        torch.export.Dim("batch"),
+        torch.export.Dim("length", max=int(model.max_seq_length or 512)),
+    )
     example = {
         "input_ids": torch.ones((2, 6), dtype=torch.int64),
         "attention_mask": torch.ones((2, 6), dtype=torch.int64),

@@ -48,8 +48,8 @@ def building_encoder(store: Store, model: str, *, fresh: bool, changed_bytes: in
     if importlib.util.find_spec("sentence_transformers") is None:
         if found is None:
             raise EncoderError(
-                f"there is no export of the model {model!r} and sentence-transformers is not installed to make "
-                "one; run `pip install 'pullquote[build]'`, or set MODEL to an exported encoder folder"
+                f"there is no export of the model {model!r} and sentence-transformers is not installed to "
+                "make one; run `pip install 'pullquote[build]'`, or set MODEL to an exported encoder folder"
             )
         return OnnxEncoder(found[0])
     from index.export import TorchEncoder, export_model, load_model, source_digest

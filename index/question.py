@@ -11,7 +11,7 @@ from index.analysis import Word, words
 from index.encoder import TOKEN_SCALE, Encoder, Vector
 from index.terms import Terms
 
-COMMON_WEIGHT = 0.3
+COMMON_WEIGHT = 0.2
 """Weight of a word that every passage holds, as a share of the weight of one that none holds. Without it a
 small corpus about two things could not tell them apart: both names stand in every passage, idf near 0."""
 
@@ -49,22 +49,21 @@ def read_question(text: str, encoder: Encoder, terms: Terms) -> Question:
     """Return `text` as a Question to be asked of the snapshot whose vocabulary is `terms`."""
     encoding = encoder.encode_question(text)
     found = tuple(words(text))
-    weights = np.array([_weight(word, terms) for word in found], dtype=np.float32)
-    tokens = encoding.tokens.astype(np.float32) / TOKEN_SCALE
-    token_weights = np.zeros(len(tokens), dtype=np.float32)
-    for word, weight in zip(found, weights, strict=True):
+    weights = np.zeros(len(found), dtype=np.float32)
+    token_weights = np.zeros(len(encoding.tokens), dtype=np.float32)
+    for at, word in enumerate(found):
         inside = (encoding.offsets[:, 1] > word.span.start) & (encoding.offsets[:, 0] < word.span.end)
-        token_weights[inside] = weight / max(int(inside.sum()), 1)
+        weights[at] = _weight(word, terms, encoder.rarity(encoding.ids[inside]))
+        token_weights[inside] = weights[at] / max(int(inside.sum()), 1)
     total = float(token_weights.sum())
     if total:
         token_weights /= total
-    return Question(text, encoding.vector, tokens, found, weights, token_weights)
+    tokens = encoding.tokens.astype(np.float32) / TOKEN_SCALE
+    return Question(text, encoding.vector, np.asarray(tokens, np.float32), found, weights, token_weights)
 
 
-def _weight(word: Word, terms: Terms) -> float:
+def _weight(word: Word, terms: Terms, rarity: float) -> float:
     if word.is_stopword:
         return STOPWORD_WEIGHT
-    rarity = terms.idf(word.terms[0]) / terms.rarest
-    if word.terms[0] not in terms and len(word.terms) > 1:
-        rarity = max(terms.idf(part) for part in word.terms[1:]) / terms.rarest
-    return COMMON_WEIGHT + (1 - COMMON_WEIGHT) * rarity
+    here = min(terms.idf(term) for term in word.terms) / terms.rarest
+    return COMMON_WEIGHT + (1 - COMMON_WEIGHT) * rarity * here

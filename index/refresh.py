@@ -77,7 +77,11 @@ def rehearse(
     planned = plan(None if full else previous, scan(corpus, largest=largest), fingerprint)
     known = {digest.tobytes() for digest in held.columns.passages["digest"]} if held else set()
     unchanged = set(planned.change.unchanged) if held else set()
-    total = sum(held.documents[held.numbers[one]].passages for one in unchanged if one in held.numbers) if held else 0
+    total = (
+        sum(held.documents[held.numbers[one]].passages for one in unchanged if one in held.numbers)
+        if held
+        else 0
+    )
     unseen: set[bytes] = set()
     for source in planned.sources:
         if source.id in unchanged:
@@ -88,7 +92,7 @@ def rehearse(
             continue
         made = passages(document, encoder.count_tokens, window=encoder.export.window)
         total += len(made)
-        unseen |= {digest_of(one.embedded) for one in made} - known
+        unseen |= {digest_of(one) for one in made} - known
     return planned, total, len(unseen)
 
 

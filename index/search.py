@@ -22,7 +22,7 @@ WORDS_WEIGHT = 0.75
 COMPARED = 20
 """Passages compared word by word (MaxSim)."""
 
-MATCH_WEIGHT = 2.0
+MATCH_WEIGHT = 1.0
 """Weight of MaxSim beside the fused score."""
 
 
@@ -51,12 +51,13 @@ def search(
 
     Ties break by document and place, so the order never depends on threads or on how the index was made.
     """
-    by_meaning = _by_meaning(snapshot, question.vector, among)
+    by_meaning, stated = _by_meaning(snapshot, question.vector, among)
     bm25, by_words = _by_words(snapshot, question, among)
     rows = np.union1d(by_meaning, by_words).astype(np.int64)
     if not len(rows):
         return []
     cosine = similarities(snapshot.columns.vectors, question.vector, rows)
+    cosine = np.maximum(cosine, [stated.get(int(row), -1.0) for row in rows])
     share = bm25[rows]
     fused = cosine + WORDS_WEIGHT * share
     compared = rows[np.lexsort((rows, -fused))][: max(COMPARED, count)]
@@ -79,12 +80,38 @@ def search(
     return sorted(hits, key=lambda hit: (-hit.score, hit.passage))[:count]
 
 
-def _by_meaning(snapshot: Snapshot, question: Vector, among: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+def _by_meaning(
+    snapshot: Snapshot, question: Vector, among: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int64], dict[int, float]]:
+    """Return the best POOL passages, best first, and the cosine of the nearest statement in each.
+
+    A passage is as near as the nearest of itself and its statements.
+    """
+    columns = snapshot.columns
+    rows, near = _nearest(columns.vectors, question, among)
+    of_statements = None if among is None else among[snapshot.statement_passages]
+    lines, lines_near = _nearest(columns.statements, question, of_statements)
+    stated: dict[int, float] = {}
+    for passage, similarity in zip(
+        snapshot.statement_passages[lines].tolist(), lines_near.tolist(), strict=True
+    ):
+        stated.setdefault(passage, similarity)
+    best = dict(zip(rows.tolist(), near.tolist(), strict=True))
+    for passage, similarity in stated.items():
+        best[passage] = max(best.get(passage, -1.0), similarity)
+    ranked = sorted(best, key=lambda passage: (-best[passage], passage))[:POOL]
+    return np.asarray(ranked, dtype=np.int64), stated
+
+
+def _nearest(
+    vectors: Vector, question: Vector, among: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int64], Vector]:
     if among is None:
-        return nearest(snapshot.columns.vectors, question, POOL)[0]
+        return nearest(vectors, question, POOL)
     rows = np.flatnonzero(among)
-    order = np.argsort(-similarities(snapshot.columns.vectors, question, rows), kind="stable")
-    return rows[order[:POOL]]
+    near = similarities(vectors, question, rows)
+    order = np.argsort(-near, kind="stable")[:POOL]
+    return rows[order], near[order]
 
 
 def _by_words(
@@ -93,7 +120,7 @@ def _by_words(
     """Return BM25 of every passage as a share of its bound, and the best POOL rows that have any."""
     wanted = question.terms
     most = sum(snapshot.terms.idf(term) for term in set(wanted))
-    share = snapshot.terms.scores(wanted) / np.float32(max(most, 1e-9))
+    share = np.asarray(snapshot.terms.scores(wanted) / max(most, 1e-9), dtype=np.float32)
     found = np.flatnonzero(share if among is None else share * among)
     if len(found) > POOL:
         found = found[np.argpartition(-share[found], POOL - 1)[:POOL]]
@@ -107,7 +134,7 @@ def match(snapshot: Snapshot, question: Question, passage: int) -> float:
 
 def unpacked(snapshot: Snapshot, passage: int) -> Vector:
     """Return the token vectors of a passage, float32 (tokens, token_dimension)."""
-    return snapshot.tokens_of(passage).astype(np.float32) / TOKEN_SCALE
+    return np.asarray(snapshot.tokens_of(passage) / np.float32(TOKEN_SCALE), dtype=np.float32)
 
 
 def best_matches(question: Question, tokens: Vector) -> Vector:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from corpus.document import Span
 from corpus.folder import Skipped
 from index.columns import NAMES, Columns, layout, starts
+from index.encoder import Vector
 from index.terms import Postings, Terms
 
 FORMAT = 1
@@ -128,13 +129,16 @@ class Snapshot:
         self.manifest = manifest
         counts = manifest.counts
         sizes = layout(manifest.dimension, manifest.token_dimension)
-        self.columns = Columns(**{name: _mapped(folder / name, *sizes[name], counts[name]) for name in NAMES})
+        # Each column has the type that `layout` gives it, which is beyond what a type checker follows.
+        mapped: Any = {name: _mapped(folder / name, *sizes[name], counts[name]) for name in NAMES}
+        self.columns = Columns(**mapped)
         self._texts = _mapped(folder / TEXTS, np.dtype("u1"), (), counts["text_bytes"])
         listing = json.loads((folder / DOCUMENTS).read_text(encoding="utf-8"))
         self.documents = tuple(_entry(values) for values in listing["documents"])
         self.skipped = tuple(Skipped(**values) for values in listing["skipped"])
         passages = self.columns.passages
         self.heading_starts = starts(passages["headings"])
+        self.statement_starts = starts(passages["statements"])
         self.candidate_starts = starts(passages["candidates"])
         self.token_starts = starts(passages["tokens"])
         self.term_starts = starts(passages["terms"])
@@ -162,6 +166,11 @@ class Snapshot:
             for name, kind in zip(POSTINGS, POSTINGS_TYPES, strict=True)
         )
         return Terms(vocabulary, Postings(scores, passages, begins), self.passages)
+
+    @cached_property
+    def statement_passages(self) -> NDArray[np.int64]:
+        """Return int64 (statements,): the passage each statement is of."""
+        return np.repeat(np.arange(self.passages), self.columns.passages["statements"])
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -198,6 +207,10 @@ class Snapshot:
         """Return the CANDIDATE rows of a passage."""
         return self.columns.candidates[self.candidate_starts[passage] : self.candidate_starts[passage + 1]]
 
+    def statements_of(self, passage: int) -> Vector:
+        """Return the vectors of a passage's statements, float32 (statements, dimension)."""
+        return self.columns.statements[self.statement_starts[passage] : self.statement_starts[passage + 1]]
+
     def tokens_of(self, passage: int) -> NDArray[np.int8]:
         """Return the token vectors of a passage, int8 (tokens, token_dimension)."""
         return self.columns.tokens[self.token_starts[passage] : self.token_starts[passage + 1]]
@@ -217,9 +230,7 @@ class Snapshot:
         return chosen[self.columns.passages["document"]] if len(self.documents) else chosen
 
 
-def _mapped(
-    path: Path, dtype: np.dtype[np.generic], row: tuple[int, ...], count: int
-) -> NDArray[np.generic]:
+def _mapped(path: Path, dtype: np.dtype[np.generic], row: tuple[int, ...], count: int) -> NDArray[Any]:
     """Return the file as a read-only array of `count` rows."""
     if not count:
         return np.zeros((0, *row), dtype=dtype)  # an empty file cannot be mapped
@@ -235,7 +246,7 @@ def _entry(values: dict[str, Any]) -> DocumentEntry:
 
 
 def line_of(text: str, offset: int) -> int:
-    """Return the line number of a code point, from 1; lines end at `\\n`, `\\r\\n` or a lone `\\r`."""
+    """Return the line number of a code point, from 1."""
     return bisect_right(line_starts(text), offset)
 
 

@@ -1,10 +1,10 @@
 """The life of snapshots on disk: draft, publish, open, keep, prune. Exports of the encoder beside them.
 
-    lock                    held by the one process that writes
-    current                 which snapshot is in use and which are kept, switched by one rename
-    snapshots/<version>/    immutable once published
-    snapshots/.draft-*/     being written; swept when the next writer begins
-    encoders/<fingerprint>/ exports of the model, one is named by each snapshot's fingerprint
+lock                    held by the one process that writes
+current                 which snapshot is in use and which are kept, switched by one rename
+snapshots/<version>/    immutable once published
+snapshots/.draft-*/     being written; swept when the next writer begins
+encoders/<fingerprint>/ exports of the model, one is named by each snapshot's fingerprint
 """
 
 from __future__ import annotations

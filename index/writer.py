@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +93,7 @@ class Writer:
             columns.terms[edges[at] : edges[at + 1]].astype(np.int32) for at in range(len(rows))
         )
         for name in NAMES:
-            values = rows if name == "passages" else getattr(columns, name)
+            values: NDArray[Any] = np.asarray(rows if name == "passages" else getattr(columns, name))
             self._columns[name].write(np.ascontiguousarray(values).tobytes())
             self._counts[name] += len(values)
 
@@ -122,12 +122,15 @@ class Writer:
         files[TEXTS] = self._texts.close()
         vocabulary = list(self._numbers)
         postings = build_postings(self._term_ids, vocabulary)
-        arrays = (postings.scores, postings.passages, postings.starts)
+        arrays: tuple[NDArray[Any], ...] = (postings.scores, postings.passages, postings.starts)
         left_out = list(skipped)
         files[VOCABULARY] = self._write(VOCABULARY, json.dumps(vocabulary, ensure_ascii=False).encode())
         for name, array in zip(POSTINGS, arrays, strict=True):
             files[name] = self._write(name, array.tobytes())
-        listing = {"documents": [asdict(one) for one in self._entries], "skipped": list(map(asdict, left_out))}
+        listing = {
+            "documents": [asdict(one) for one in self._entries],
+            "skipped": list(map(asdict, left_out)),
+        }
         files[DOCUMENTS] = self._write(DOCUMENTS, json.dumps(listing, ensure_ascii=False).encode())
         counts = {
             **self._counts,
@@ -178,8 +181,8 @@ def _rows_of(snapshot: Snapshot, rows: range) -> Columns:
         headings=held.headings[edges.heading_starts[first] : edges.heading_starts[behind]],
         candidates=held.candidates[edges.candidate_starts[first] : edges.candidate_starts[behind]],
         vectors=held.vectors[first:behind],
+        statements=held.statements[edges.statement_starts[first] : edges.statement_starts[behind]],
         tokens=held.tokens[edges.token_starts[first] : edges.token_starts[behind]],
         offsets=held.offsets[edges.token_starts[first] : edges.token_starts[behind]],
         terms=held.terms[edges.term_starts[first] : edges.term_starts[behind]],
     )
-

@@ -106,6 +106,11 @@ class Jobs:
         """Return the job with that id, or None."""
         return self._jobs.get(job_id)
 
+    def unfinished(self) -> list[Job]:
+        """Return the jobs that are queued or under way."""
+        with self._lock:
+            return [one for one in self._jobs.values() if not one.is_over]
+
     def waiting(self, mode: Mode) -> Job | None:
         """Return a job of this mode that has not begun and will see every change made until now."""
         with self._lock:

@@ -11,9 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
 
+from corpus.folder import Change
 from index.build import Progress
 from index.encoder import Encoder, EncoderError, OnnxEncoder
-from index.models import open_encoder
+from index.models import open_encoder, serving_export
 from index.refresh import open_builder, refresh, rehearse
 from index.snapshot import Snapshot
 from index.store import Locked, NoIndex, Store
@@ -135,15 +136,7 @@ class Live:
         change = result.change
         job.version = result.version
         job.documents = {"added": change.added, "changed": change.changed, "removed": change.removed}
-        job.counts = Counts(
-            added=len(change.added),
-            changed=len(change.changed),
-            removed=len(change.removed),
-            unchanged=len(change.unchanged),
-            skipped=result.skipped,
-            passages=result.passages,
-            encoded=job.progress.encoded,
-        )
+        job.counts = _counts(change, result.skipped, result.passages, job.progress.encoded)
         log.info("index refreshed", version=result.version, published=result.published, **_shown(job.counts))
 
     def _builder(self, _fresh: bool, _changed: int) -> Encoder:
@@ -163,15 +156,7 @@ class Live:
             change = planned.change
             job.version = planned.version
             job.documents = {"added": change.added, "changed": change.changed, "removed": change.removed}
-            job.counts = Counts(
-                added=len(change.added),
-                changed=len(change.changed),
-                removed=len(change.removed),
-                unchanged=len(change.unchanged),
-                skipped=len(planned.skipped),
-                passages=total,
-                encoded=encoded,
-            )
+            job.counts = _counts(change, len(planned.skipped), total, encoded)
 
     def _follow(self) -> None:
         """Take up what other processes publish, until `close`."""
@@ -202,7 +187,7 @@ class Live:
             self.damage = damage
             self._pointer = pointer
 
-    def _encoder_of(self, snapshot: Snapshot) -> OnnxEncoder:
+    def _encoder_of(self, snapshot: Snapshot) -> Encoder:
         fingerprint = snapshot.manifest.fingerprint
         if self.index is not None and self.index.encoder.export.fingerprint == fingerprint:
             return self.index.encoder
@@ -219,7 +204,10 @@ def _self_test(index: Index) -> None:
         return
     words = snapshot.span(0).of(snapshot.text(0))
     reply = ask(index, words[:500])
-    found = any(words == snapshot.span(hit.passage).of(snapshot.text(snapshot.document_of(hit.passage))) for hit in reply.hits)
+    found = any(
+        words == snapshot.span(hit.passage).of(snapshot.text(snapshot.document_of(hit.passage)))
+        for hit in reply.hits
+    )
     if not found and not (isinstance(reply.verdict, NotFound) and reply.verdict.reason == "not_a_question"):
         raise NoIndex(
             f"snapshot {snapshot.version} does not find its own first passage; run `pullquote index --full`"
@@ -246,16 +234,28 @@ def build_index(settings: Settings, progress: Progress, *, full: bool = False) -
             largest=settings.max_document_bytes,
             full=full,
         )
-    change = result.change
-    return Counts(
-        added=len(change.added),
-        changed=len(change.changed),
-        removed=len(change.removed),
-        unchanged=len(change.unchanged),
-        skipped=result.skipped,
-        passages=result.passages,
-        encoded=progress.encoded,
+    return _counts(result.change, result.skipped, result.passages, progress.encoded)
+
+
+def plan_index(settings: Settings, *, full: bool = False) -> Counts:
+    """Return what `build_index` would do; touches nothing.
+
+    Raises EncoderError where no encoder has been exported yet.
+    """
+    store = Store(settings.data)
+    try:
+        previous = store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
+    except NoIndex:
+        previous = None
+    export = serving_export(store, settings.model)
+    if export is None:
+        raise EncoderError(
+            "nothing has been built yet, so there is no encoder to plan with; run `pullquote index`"
+        )
+    planned, total, encoded = rehearse(
+        settings.corpus, previous, OnnxEncoder(export[0]), largest=settings.max_document_bytes, full=full
     )
+    return _counts(planned.change, len(planned.skipped), total, encoded)
 
 
 def open_index(settings: Settings) -> Index:
@@ -266,6 +266,18 @@ def open_index(settings: Settings) -> Index:
     store = Store(settings.data)
     snapshot = store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
     return Index(snapshot, open_encoder(store, settings.model, snapshot.manifest.fingerprint))
+
+
+def _counts(change: Change, skipped: int, passages: int, encoded: int) -> Counts:
+    return Counts(
+        added=len(change.added),
+        changed=len(change.changed),
+        removed=len(change.removed),
+        unchanged=len(change.unchanged),
+        skipped=skipped,
+        passages=passages,
+        encoded=encoded,
+    )
 
 
 def _shown(counts: Counts) -> dict[str, int]:

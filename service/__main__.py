@@ -1,0 +1,275 @@
+"""The `pullquote` command. Exit code 0: done; 1: a negative finding (no answer, damage); 2: misuse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from corpus.folder import CorpusError
+from index.build import Progress as BuildProgress
+from index.encoder import EncoderError
+from index.snapshot import SnapshotError
+from index.store import Locked, NoIndex, Store
+from service import logs
+from service.settings import FILE, Settings
+
+app = typer.Typer(
+    name="pullquote",
+    help="Ask your documents; get the quote.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+FOUND, NOTHING, MISUSE = 0, 1, 2
+
+Corpus = Annotated[Path | None, typer.Option(help="Folder of documents.", show_default=False)]
+Data = Annotated[Path | None, typer.Option(help="Folder of the index.", show_default=False)]
+Model = Annotated[str | None, typer.Option(help="Model name or folder.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TopK = Annotated[int, typer.Option(help="How many passages.", min=1, max=1000)]
+Documents = Annotated[list[str] | None, typer.Option("--in", help="Only documents whose id begins so.")]
+
+
+def _settings(**flags: Any) -> Settings:
+    """Return the settings with the given flags on top; exit 2 where one is wrong."""
+    try:
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        for one in error.errors():
+            name = ".".join(map(str, one["loc"]))
+            err.print(f"setting {escape(name)}: {escape(one['msg'])}")
+        err.print(f"see docs/settings.md; settings come from PULLQUOTE_* and {FILE}")
+        raise typer.Exit(MISUSE) from error
+    logs.configure(settings)
+    return settings
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn our errors into one line and an exit code."""
+    try:
+        yield
+    except (NoIndex, SnapshotError) as error:
+        err.print(f"[red]{escape(str(error))}[/red]")
+        raise typer.Exit(NOTHING) from error
+    except (Locked, CorpusError, EncoderError) as error:
+        err.print(f"[red]{escape(str(error))}[/red]")
+        raise typer.Exit(MISUSE) from error
+    except OSError as error:
+        err.print(f"[red]{escape(str(error))}[/red]")
+        raise typer.Exit(NOTHING) from error
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", show_default=False)] = None,
+    corpus: Corpus = None,
+    data: Data = None,
+    model: Model = None,
+) -> None:
+    """Answer questions over HTTP; an index is built first where there is none."""
+    settings = _settings(host=host, port=port, corpus=corpus, data=data, model=model)
+    with _explained():
+        if not _has_index(settings):
+            _build_aside(settings)
+    from service.server import run
+
+    with _explained():
+        run(settings)
+
+
+def _has_index(settings: Settings) -> bool:
+    """Return whether a snapshot can be opened; what is damaged is said and rebuilt."""
+    try:
+        Store(settings.data).open_current(lambda problem: err.print(f"[yellow]{escape(problem)}[/yellow]"))
+    except NoIndex:
+        return False
+    return True
+
+
+def _build_aside(settings: Settings) -> None:
+    """Build in a process of its own, so that this one never loads what only building needs."""
+    command = [sys.executable, "-m", "service", "index"]
+    flags = {"--corpus": settings.corpus, "--data": settings.data, "--model": settings.model}
+    for name, value in flags.items():
+        command += [name, str(value)]
+    done = subprocess.run(command, stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+
+
+@app.command()
+def index(
+    full: Annotated[bool, typer.Option("--full", help="Use nothing of the index that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    corpus: Corpus = None,
+    data: Data = None,
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the index follow the corpus folder. A running server takes it up by itself."""
+    settings = _settings(corpus=corpus, data=data, model=model)
+    from service.live import build_index, plan_index
+
+    with _explained():
+        if dry_run:
+            counts = plan_index(settings, full=full)
+        else:
+            with _progress_bar() as progress:
+                counts = build_index(settings, progress, full=full)
+    values = {name: getattr(counts, name) for name in counts.__slots__}
+    if as_json:
+        out.print_json(json.dumps(values))
+        return
+    done = "would encode" if dry_run else "encoded"
+    out.print(
+        f"{values['passages']} passages ({done} {values['encoded']}); documents: {values['added']} added, "
+        f"{values['changed']} changed, {values['removed']} removed, {values['unchanged']} unchanged, "
+        f"{values['skipped']} skipped"
+    )
+
+
+@contextmanager
+def _progress_bar() -> Iterator[BuildProgress]:
+    """Show a bar on standard error while a build runs."""
+    bar = Progress(
+        TextColumn("indexing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("passages · {task.speed:.0f}/s" if err.is_terminal else "passages"),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    )
+    progress = BuildProgress()
+    with bar:
+        task = bar.add_task("", total=None)
+        progress.listeners.append(lambda now: bar.update(task, completed=now.done, total=now.expected))
+        yield progress
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    top_k: TopK = 5,
+    documents: Documents = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show how the decision was made.")] = False,
+    corpus: Corpus = None,
+    data: Data = None,
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer one question: the quote, its place, its headings. Exit code 1 when there is no answer."""
+    settings = _settings(corpus=corpus, data=data, model=model)
+    from service import show, wire
+    from service.answer import ask as put
+    from service.live import open_index
+
+    with _explained():
+        opened = open_index(settings)
+    reply = put(opened, question, top_k=top_k, documents=documents or (), threshold=settings.min_confidence)
+    body = wire.ask_reply(opened.snapshot, question, reply, explain=explain)
+    if as_json:
+        out.print_json(body.model_dump_json(by_alias=True))
+    else:
+        show.answer(out, body)
+    raise typer.Exit(FOUND if body.status == "answered" else NOTHING)
+
+
+@app.command()
+def search(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    top_k: TopK = 5,
+    documents: Documents = None,
+    corpus: Corpus = None,
+    data: Data = None,
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the passages nearest to a question. Exit code 1 when there is none."""
+    settings = _settings(corpus=corpus, data=data, model=model)
+    from service import show, wire
+    from service.answer import ask as put
+    from service.live import open_index
+
+    with _explained():
+        opened = open_index(settings)
+    reply = put(opened, question, top_k=top_k, documents=documents or ())
+    body = wire.search_reply(opened.snapshot, question, reply)
+    if as_json:
+        out.print_json(body.model_dump_json(by_alias=True))
+    else:
+        show.passages(out, body.passages)
+    raise typer.Exit(FOUND if body.passages else NOTHING)
+
+
+@app.command()
+def verify(data: Data = None, as_json: AsJson = False) -> None:
+    """Compare every kept snapshot with its checksums. Exit code 1 when a file is damaged."""
+    settings = _settings(data=data)
+    store = Store(settings.data)
+    found: dict[str, str | None] = {}
+    for version in store.kept():
+        try:
+            store.open(version)
+            found[version] = None
+        except SnapshotError as error:
+            found[version] = str(error)
+    if as_json:
+        out.print_json(json.dumps({"snapshots": found}))
+    elif not found:
+        err.print(f"{escape(str(settings.data))} holds no snapshot; run `pullquote index`")
+    for version, problem in found.items() if not as_json else ():
+        out.print(f"{version}  {'whole' if problem is None else escape(problem)}")
+    raise typer.Exit(NOTHING if not found or any(found.values()) else FOUND)
+
+
+@app.command("export-model")
+def export_model(
+    folder: Annotated[Path, typer.Argument(help="An empty or new folder.")], model: Model = None
+) -> None:
+    """Export the model for serving without torch; MODEL can then be set to that folder."""
+    settings = _settings(model=model)
+    from index.export import export_model as export
+    from index.export import load_model
+
+    with _explained():
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            err.print(f"{escape(str(folder))} is not empty; give a new folder")
+            raise typer.Exit(MISUSE)
+        made = export(load_model(settings.model), settings.model, folder)
+    out.print(f"{escape(str(folder))}: {escape(made.model)}, fingerprint {made.fingerprint[:16]}")
+
+
+@app.command("export-openapi")
+def export_openapi() -> None:
+    """Print the OpenAPI description of the REST interface."""
+    from service.app import create_app
+
+    document = create_app(Settings()).openapi()
+    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

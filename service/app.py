@@ -1,0 +1,79 @@
+"""create_app(settings): the one place where things are wired."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
+
+from service import __version__, problems
+from service.doors import documents, operations, pages, rest
+from service.envelope import Envelope
+from service.live import Live
+from service.schemas import Problem
+from service.settings import Settings
+
+DESCRIPTION = """Ask your documents; get the quote. Every answer is a verbatim quotation with its exact place
+in the source, or it says that the documents hold none. Offsets are half-open and count Unicode code points
+of the document's canonical text (`/v1/documents/{id}/text`)."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application; it opens the index when it starts and follows the folder from then on."""
+    live = Live(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        live.open()
+        live.request_refresh("changed")  # whatever changed while nothing was running
+        try:
+            yield
+        finally:
+            live.close()
+
+    app = FastAPIOffline(
+        title="Pullquote",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.live = live
+    for door in (rest, documents, operations, pages):
+        app.include_router(door.router)
+    problems.install(app)
+    _document_problems(app)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type", "X-API-Key", "Authorization"],
+            expose_headers=["X-Request-Id", "X-Index-Version", "ETag", "Retry-After"],
+        )
+    app.add_middleware(Envelope, settings=settings, live=live)
+    return app
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Put the problem document into the OpenAPI description, and take the framework's own out."""
+    made = app.openapi
+
+    def described() -> dict[str, object]:
+        if app.openapi_schema is None:
+            schema = made()
+            parts = schema.setdefault("components", {}).setdefault("schemas", {})
+            for unused in ("HTTPValidationError", "ValidationError"):
+                parts.pop(unused, None)
+            own = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            parts |= own.pop("$defs", {})
+            parts["Problem"] = own
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]

@@ -1,0 +1,1 @@
+"""The doors: thin, all calling the same few functions."""

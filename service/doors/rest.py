@@ -1,0 +1,156 @@
+"""Asking over REST: ask, search, verify."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from corpus.document import Span
+from index.snapshot import Snapshot
+from service import __version__, schemas, wire
+from service.answer import Reply, ask
+from service.doors.replies import json_reply, live_of, problems, take_index
+from service.problems import invalid
+from service.settings import Settings
+
+router = APIRouter(tags=["ask"])
+
+
+class AskQuery(schemas.Request):
+    """A question in the address, so that replies can be cached."""
+
+    q: str = Field(min_length=1, description="The question.")
+    top_k: int = Field(default=5, ge=1, description="How many passages to return.")
+    documents: list[str] = Field(default=[], max_length=100, description="Prefixes of document ids.")
+
+
+@router.post(
+    "/v1/ask", response_model=schemas.AskReply, responses=problems(413, 422, 503), operation_id="ask"
+)
+async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
+    """Answer a question with a verbatim quotation and its exact place, or say that there is none."""
+    settings = _settings(request)
+    _check(settings, ("body", "question"), body.question, body.top_k)
+    index = take_index(request)
+    threshold = settings.min_confidence if body.min_confidence is None else body.min_confidence
+    reply = await run_in_threadpool(
+        ask,
+        index,
+        body.question,
+        top_k=body.top_k,
+        documents=body.filter.documents,
+        threshold=threshold,
+    )
+    return _replied(index.snapshot, body.question, reply, explain=body.explain)
+
+
+@router.get(
+    "/v1/ask", response_model=schemas.AskReply, responses=problems(304, 422, 503), operation_id="askByAddress"
+)
+async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Response:
+    """Answer as POST does, cacheable: the ETag changes with the index and the question alone."""
+    settings = _settings(request)
+    _check(settings, ("query", "q"), query.q, query.top_k)
+    index = take_index(request)
+    tag = _tag(index.snapshot.version, settings.min_confidence, query.q, query.top_k, query.documents)
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if _matches(request.headers.get("if-none-match", ""), tag):
+        return Response(status_code=304, headers=headers)
+    reply = await run_in_threadpool(
+        ask,
+        index,
+        query.q,
+        top_k=query.top_k,
+        documents=query.documents,
+        threshold=settings.min_confidence,
+    )
+    return _replied(index.snapshot, query.q, reply, headers=headers)
+
+
+@router.get(
+    "/v1/search", response_model=schemas.SearchReply, responses=problems(422, 503), operation_id="search"
+)
+async def get_search(request: Request, query: Annotated[AskQuery, Query()]) -> Response:
+    """Return the passages nearest to a question, without an answer."""
+    _check(_settings(request), ("query", "q"), query.q, query.top_k)
+    index = take_index(request)
+    reply = await run_in_threadpool(ask, index, query.q, top_k=query.top_k, documents=query.documents)
+    return json_reply(wire.search_reply(index.snapshot, query.q, reply))
+
+
+@router.post(
+    "/v1/verify", response_model=schemas.VerifyReply, responses=problems(413, 422, 503), operation_id="verify"
+)
+async def post_verify(request: Request, body: schemas.VerifyRequest) -> Response:
+    """Say for each citation whether it holds in the current index, has moved, or is gone."""
+    snapshot = take_index(request).snapshot
+    results = await run_in_threadpool(lambda: [_verdict(snapshot, one) for one in body.citations])
+    return json_reply(schemas.VerifyReply(results=results, index_version=snapshot.version))
+
+
+def _settings(request: Request) -> Settings:
+    return live_of(request).settings
+
+
+def _check(settings: Settings, place: tuple[str, str], question: str, top_k: int) -> None:
+    """Raise Refused where the settings' limits are passed."""
+    if len(question) > settings.max_question_chars:
+        raise invalid(place, f"a question has at most {settings.max_question_chars} characters")
+    if top_k > settings.max_top_k:
+        raise invalid((place[0], "top_k"), f"at most {settings.max_top_k}")
+
+
+def _replied(
+    snapshot: Snapshot,
+    question: str,
+    reply: Reply,
+    *,
+    explain: bool = False,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    body = wire.ask_reply(snapshot, question, reply, explain=explain)
+    return json_reply(body, headers=headers, exclude=None if explain else {"trace"})
+
+
+def _tag(*parts: object) -> str:
+    return f'"{hashlib.sha256(repr((__version__, *parts)).encode()).hexdigest()[:32]}"'
+
+
+def _matches(header: str, tag: str) -> bool:
+    """Return whether an If-None-Match header names `tag` (weak comparison, as RFC 9110 asks for here)."""
+    given = [one.strip().removeprefix("W/") for one in header.split(",")]
+    return tag in given or given == ["*"]
+
+
+def _verdict(snapshot: Snapshot, cited: schemas.CitedPlace) -> schemas.Verdict:
+    gone = schemas.Verdict(status="gone", start_char=None, end_char=None, url=None)
+    number = snapshot.numbers.get(cited.document_id)
+    if number is None:
+        return gone
+    text = snapshot.text(number)
+    if text[cited.start_char : cited.end_char] == cited.quote:
+        place = Span(cited.start_char, cited.end_char)
+    else:
+        found = _nearest(text, cited.quote, cited.start_char)
+        if found is None:
+            return gone
+        place = Span(found, found + len(cited.quote))
+    return schemas.Verdict(
+        status="holds" if place.start == cited.start_char else "moved",
+        start_char=place.start,
+        end_char=place.end,
+        url=wire.url_of(cited.document_id, place),
+    )
+
+
+def _nearest(text: str, words: str, start: int) -> int | None:
+    """Return where `words` stand nearest to `start`, or None."""
+    after = text.find(words, start)
+    before = text.rfind(words, 0, start + len(words))
+    found = [at for at in (before, after) if at >= 0]
+    return min(found, key=lambda at: abs(at - start), default=None)

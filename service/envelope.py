@@ -1,0 +1,101 @@
+"""What every request and reply carries: ids, versions, limits, one line of log."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.live import Live
+from service.problems import problem
+from service.settings import Settings
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+log = structlog.get_logger()
+
+
+class Envelope:
+    """The outermost layer: request id, host and size checks, headers of the reply, the log line."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, live: Live) -> None:
+        """Wrap `app`."""
+        self.app = app
+        self.settings = settings
+        self.live = live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        headers = Headers(scope=scope)
+        state = scope["state"] = dict(scope.get("state", {}))
+        given = headers.get("x-request-id", "")
+        state["request_id"] = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        index = self.live.index
+        state["index_version"] = index.snapshot.version if index else ""
+        status = 500
+
+        async def reply(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                out = MutableHeaders(scope=message)
+                out["X-Request-Id"] = state["request_id"]
+                out["X-Index-Version"] = state["index_version"]
+                out["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        refusal = self._refuses(headers)
+        if refusal is not None:
+            await problem(Request(scope), *refusal)(scope, receive, reply)
+        else:
+            await self.app(scope, self._counted(receive), reply)
+        log.info(
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            ms=round((time.perf_counter() - begun) * 1000, 1),
+            request_id=state["request_id"],
+        )
+
+    def _refuses(self, headers: Headers) -> tuple[int, str, str] | None:
+        host = headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
+        allowed = [name.lower() for name in self.settings.allowed_hosts]
+        if allowed and host not in allowed:
+            return (
+                400,
+                "unknown-host",
+                "this server does not answer to that host name (PULLQUOTE_ALLOWED_HOSTS)",
+            )
+        length = headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and int(length) > self.settings.max_body_bytes:
+            return 413, "body-too-large", self._too_large
+        return None
+
+    @property
+    def _too_large(self) -> str:
+        return f"the body is larger than {self.settings.max_body_bytes} bytes (PULLQUOTE_MAX_BODY_BYTES)"
+
+    def _counted(self, receive: Receive) -> Receive:
+        """Return `receive` that stops when more bytes come than allowed, whatever the headers said."""
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.settings.max_body_bytes:
+                raise HTTPException(413, self._too_large)
+            return message
+
+        return counted

@@ -1,0 +1,152 @@
+"""One shape for every error, and the one table from our errors to a status."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from corpus.folder import CorpusError
+from index.encoder import EncoderError
+from index.snapshot import SnapshotError
+from index.store import Locked, NoIndex
+from service import schemas
+
+MEDIA_TYPE = "application/problem+json"
+
+log = structlog.get_logger()
+
+
+class Refused(Exception):
+    """A request that cannot be served as it is; raised by the doors, turned into a problem here."""
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        detail: str,
+        *,
+        errors: Sequence[schemas.FieldError] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers
+
+
+STATUS: dict[type[Exception], tuple[int, str]] = {
+    NoIndex: (503, "no-index"),
+    SnapshotError: (503, "damaged-index"),
+    EncoderError: (503, "no-encoder"),
+    CorpusError: (503, "no-corpus"),
+    Locked: (409, "locked"),
+}
+"""What a broken part looks like from outside. None of it looks like "not found"."""
+
+
+def invalid(location: Sequence[str | int], message: str) -> Refused:
+    """Return the refusal of one field that the settings, not the schema, rule out."""
+    error = schemas.FieldError(location=list(location), message=message, type="limit")
+    return Refused(422, "invalid-request", f"{'.'.join(map(str, location))}: {message}", errors=[error])
+
+
+def problem(
+    request: Request,
+    status: int,
+    slug: str | None,
+    detail: str,
+    *,
+    errors: Sequence[schemas.FieldError] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """Return the problem document for `request`; `slug` None stands for a plain HTTP error."""
+    body = schemas.Problem(
+        type=f"urn:pullquote:problem:{slug}" if slug else "about:blank",
+        title=slug.replace("-", " ").capitalize() if slug else HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=clean(request.url.path),
+        request_id=request_id(request),
+        errors=list(errors) if errors else None,
+    )
+    return JSONResponse(body.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+def request_id(request: Request) -> str:
+    """Return the id the request was given."""
+    return str(getattr(request.state, "request_id", ""))
+
+
+def clean(text: str) -> str:
+    """Return text that can be sent as UTF-8 whatever came in."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")[:512]
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app`, the framework's own included, a problem document."""
+    for kind in STATUS:
+        app.add_exception_handler(kind, _broken_part)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _framework)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+async def _broken_part(request: Request, error: Exception) -> Response:
+    status, slug = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    log.error("broken part", problem=str(error), request_id=request_id(request))
+    return problem(request, status, slug, str(error), headers={"Retry-After": "5"})
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return problem(
+        request, error.status, error.slug, error.detail, errors=error.errors, headers=error.headers
+    )
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # Only place, message and type: the input, and names the sender made up, are not repeated.
+    errors = [
+        schemas.FieldError(
+            location=_location(one), message=clean(str(one["msg"])), type=clean(str(one["type"]))
+        )
+        for one in error.errors()
+    ]
+    detail = "; ".join(f"{'.'.join(map(str, one.location))}: {one.message}" for one in errors[:3])
+    return problem(request, 422, "invalid-request", detail, errors=errors)
+
+
+def _location(error: dict[str, object]) -> list[str | int]:
+    parts = [part if isinstance(part, int) else str(part) for part in error["loc"]]  # type: ignore[attr-defined]
+    return parts[:-1] if error["type"] == "extra_forbidden" else parts
+
+
+async def _framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers) if error.headers else None
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = "nothing is served at this address; /docs lists what is"
+    elif error.status_code == 405:
+        detail = f"this address does not take {clean(request.method)}"
+    return problem(request, error.status_code, None, clean(detail), headers=headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected error", request_id=request_id(request), exc_info=error)
+    return problem(
+        request, 500, "internal-error", "something broke here; the log has the request id with the cause"
+    )

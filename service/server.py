@@ -1,0 +1,51 @@
+"""The HTTP server around the application."""
+
+from __future__ import annotations
+
+import socket
+
+import structlog
+import uvicorn
+
+from service.app import create_app
+from service.settings import Settings
+
+GRACE_SECONDS = 25
+"""How long open requests may take after SIGTERM; below the usual 30 s of orchestrators."""
+
+log = structlog.get_logger()
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are finished.
+
+    Raises OSError when the address cannot be taken.
+    """
+    listener = _listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    config = uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Senders are judged by the connection itself: a header must not make anyone local.
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    log.info("serving", address=f"http://{shown}:{port}", docs=f"http://{shown}:{port}/docs")
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            error.errno, f"cannot listen on {host}:{port} ({error.strerror}); choose another with PORT"
+        ) from error
+    return listener
