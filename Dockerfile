@@ -6,6 +6,7 @@ ARG PYTHON=python:3.11-slim
 FROM ${PYTHON} AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV HF_HUB_OFFLINE=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
@@ -54,13 +55,15 @@ COPY --from=build /opt/pullquote/encoder /opt/pullquote/encoder
 COPY --from=build /opt/pullquote/venv /opt/pullquote/venv
 COPY --from=build /opt/pullquote/texts /opt/pullquote/texts
 
-# PYTHONSAFEPATH: the working folder holds data, nothing to import. HOME: a user named by number has none.
+# HOME: a user named by number has none. PYTHONSAFEPATH: the working folder holds data, nothing to import.
+# ORT_DISABLE_TELEMETRY: ONNX Runtime else keeps a device id and reports to its maker, from its import on.
 ENV PATH=/opt/pullquote/venv/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     HF_HUB_OFFLINE=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     TOKENIZERS_PARALLELISM=false \
     PULLQUOTE_MODEL=/opt/pullquote/encoder \
     PULLQUOTE_CORPUS=/opt/pullquote/texts \

@@ -53,7 +53,7 @@ def _sections(blocks: Sequence[Block]) -> Iterator[tuple[tuple[Block, ...], list
     """
     path: list[Block] = []
     body: list[Block] = []
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+    for block, following in zip(blocks, [*blocks[1:], None], strict=False):
         if block.kind is BlockKind.HEADING:
             while path and path[-1].level >= block.level:
                 path.pop()

@@ -21,9 +21,10 @@ from index import analysis, terms
 from index.columns import CANDIDATE, PASSAGE, Columns, candidate_rows, covered
 from index.encoder import Encoder, Encoding, Vector
 from index.snapshot import FORMAT, DocumentEntry, Manifest, Snapshot
+from index.vocabulary import ALIAS_FILE, acronyms, read_aliases, rivals
 from index.writer import Writer
 
-PARSER = 2
+PARSER = 4
 """Raise it with every change of parsers, passages or terms: an index made otherwise is then made again."""
 
 QUEUE_PASSAGES = 512
@@ -73,6 +74,8 @@ class Plan:
     change: Change
     sources: tuple[Source, ...]
     skipped: tuple[Skipped, ...]
+    aliases: tuple[tuple[str, str], ...] = ()
+    """From the alias file beside the documents: what people write, and what it stands for."""
 
 
 def recipe() -> str:
@@ -95,8 +98,13 @@ def recipe() -> str:
 def plan(previous: Snapshot | None, found: Iterable[Source | Skipped], fingerprint: str) -> Plan:
     """Return what has to be done for the index to follow the folder."""
     listed = list(found)
-    sources = tuple(one for one in listed if isinstance(one, Source))
+    sources = tuple(one for one in listed if isinstance(one, Source) and one.id != ALIAS_FILE)
     skipped = [one for one in listed if isinstance(one, Skipped)]
+    pairs, problem = read_aliases(
+        next((one.data for one in listed if one.id == ALIAS_FILE and isinstance(one, Source)), b"")
+    )
+    if problem:
+        skipped.append(Skipped(ALIAS_FILE, problem, 0))
     old: dict[str, str] = {}
     if previous is not None:
         if reusable(previous, fingerprint):
@@ -104,7 +112,8 @@ def plan(previous: Snapshot | None, found: Iterable[Source | Skipped], fingerpri
         # A file that could not be read last time is no addition as long as it stays the same.
         old |= {one.id: "skipped" for one in previous.skipped if one.id not in old}
     new = {one.id: one.sha for one in sources} | {one.id: "skipped" for one in skipped}
-    return Plan(version_of(sources, skipped, fingerprint), between(old, new), sources, tuple(skipped))
+    version = version_of(sources, skipped, fingerprint, pairs)
+    return Plan(version, between(old, new), sources, tuple(skipped), pairs)
 
 
 def reusable(previous: Snapshot | None, fingerprint: str) -> bool:
@@ -114,9 +123,14 @@ def reusable(previous: Snapshot | None, fingerprint: str) -> bool:
     return previous.manifest.fingerprint == fingerprint and previous.manifest.recipe == recipe()
 
 
-def version_of(sources: Sequence[Source], skipped: Sequence[Skipped], fingerprint: str) -> str:
+def version_of(
+    sources: Sequence[Source],
+    skipped: Sequence[Skipped],
+    fingerprint: str,
+    aliases: Sequence[tuple[str, str]] = (),
+) -> str:
     """Return the id of the snapshot of these files: the same corpus has the same id on any machine."""
-    digest = hashlib.sha256(f"{recipe()} {fingerprint}".encode())
+    digest = hashlib.sha256(f"{recipe()} {fingerprint} {sorted(aliases)}".encode())
     for line in sorted(
         [f"{one.id}\0{one.sha}" for one in sources] + [f"{one.id}\0skipped {one.reason}" for one in skipped]
     ):
@@ -156,7 +170,13 @@ def build(
                 queue.add(source, document, found)
         queue.flush()
         built_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        return writer.finish(planned.version, recipe(), sorted(skipped, key=lambda one: one.id), built_at)
+        return writer.finish(
+            planned.version,
+            recipe(),
+            skipped=sorted(skipped, key=lambda one: one.id),
+            aliases=planned.aliases,
+            built_at=built_at,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +282,8 @@ class _Queue:
             text_bytes=len(text),
             passages=len(found),
             heading_names=tuple(_heading_names(document, used)),
+            acronyms=tuple(acronyms(found)),
+            rivals=tuple(rivals(document)),
         )
         self._writer.append(entry, text, _columns(found, encodings, self._writer, self._encoder))
 
@@ -315,20 +337,22 @@ def _columns(
     headings: list[tuple[int, int]] = []
     candidates: list[NDArray[np.void]] = [np.zeros(0, dtype=CANDIDATE)]
     numbers: list[int] = []
+    spellings: list[int] = []
     encodings = [one.encoding for one in encoded]
     for row, passage, encoding in zip(rows, found, encodings, strict=True):
-        own, places = _terms_of(passage.embedded, writer)
+        own, places, spelled = _words_of(passage, writer)
         context = Span(0, passage.context)
         row["start"], row["end"] = passage.span.start, passage.span.end
         row["context"] = covered(encoding.offsets, context)[1] if passage.context else 0
         row["context_terms"] = covered(places, context)[1] if passage.context else 0
         row["headings"], row["candidates"] = len(passage.headings), len(passage.candidates)
-        row["tokens"], row["terms"] = len(encoding.tokens), len(own)
+        row["tokens"], row["terms"], row["words"] = len(encoding.tokens), len(own), len(spelled)
         row["statements"] = len(_statements(passage))
         row["digest"] = np.void(digest_of(passage))
         headings.extend((span.start, span.end) for span in passage.headings)
         candidates.append(candidate_rows(passage.candidates, encoding.offsets, places))
         numbers.extend(own)
+        spellings.extend(spelled)
     width, depth = encoder.export.dimension, encoder.export.token_dimension
     empty = Encoding(
         np.zeros(width, np.float32), np.zeros((0, depth), np.int8), np.zeros((0, 2), np.int32), NO_IDS
@@ -342,14 +366,23 @@ def _columns(
         tokens=np.concatenate([one.tokens for one in (empty, *encodings)]),
         offsets=np.concatenate([one.offsets for one in (empty, *encodings)]),
         terms=np.asarray(numbers, dtype=np.int32),
+        words=np.asarray(spellings, dtype=np.int32),
     )
 
 
-def _terms_of(embedded: str, writer: Writer) -> tuple[list[int], NDArray[np.int32]]:
-    """Return the term numbers of a text, in order, and int32 (terms, 2): where each stands in it."""
+def _words_of(passage: Passage, writer: Writer) -> tuple[list[int], NDArray[np.int32], list[int]]:
+    """Return a passage's term numbers in order, int32 (terms, 2) where each stands, and its own spellings."""
     numbers: list[int] = []
     places: list[tuple[int, int]] = []
-    for word in analysis.words(embedded):
-        numbers.extend(writer.number_of(term) for term in word.terms)
+    spelled: list[int] = []
+    opening = {one.embedded.start for one in passage.candidates}
+    headers = [one.column_header_embedded for one in passage.candidates if one.column_header_embedded]
+    repeated = {at for span in headers for at in range(span.start, span.end)}
+    for word in analysis.words(passage.embedded):
+        numbers.extend(writer.terms.number_of(term) for term in word.terms)
         places.extend([(word.span.start, word.span.end)] * len(word.terms))
-    return numbers, np.asarray(places, dtype=np.int32).reshape(-1, 2)
+        if word.span.start >= passage.context and word.span.start not in repeated:
+            # A capital at the beginning of a sentence says nothing about how the word is spelled.
+            plain_capital = word.span.start in opening and word.text[1:] == word.text[1:].lower()
+            spelled.append(writer.spellings.number_of(word.text.lower() if plain_capital else word.text))
+    return numbers, np.asarray(places, dtype=np.int32).reshape(-1, 2), spelled

@@ -26,6 +26,7 @@ PASSAGE = np.dtype(
         ("candidates", "<i4"),
         ("tokens", "<i4"),
         ("terms", "<i4"),
+        ("words", "<i4"),
         ("digest", "V16"),  # of the embedded text: equal digests, equal vectors
     ]
 )
@@ -74,9 +75,12 @@ class Columns:
     """int32 (tokens, 2): the tokens' places in the passage's embedded text."""
     terms: NDArray[np.int32]
     """int32 (terms,): the numbers of each passage's terms in the vocabulary, in order, repeated ones too."""
+    words: NDArray[np.int32]
+    """int32 (words,): the numbers of each passage's words as they are spelled, in order, title and headings
+    left out: they would be counted once for every passage under them."""
 
 
-NAMES = ("passages", "headings", "candidates", "vectors", "statements", "tokens", "offsets", "terms")
+NAMES = ("passages", "headings", "candidates", "vectors", "statements", "tokens", "offsets", "terms", "words")
 
 
 def layout(dimension: int, token_dimension: int) -> dict[str, tuple[np.dtype[np.generic], tuple[int, ...]]]:
@@ -90,6 +94,7 @@ def layout(dimension: int, token_dimension: int) -> dict[str, tuple[np.dtype[np.
         "tokens": (np.dtype("i1"), (token_dimension,)),
         "offsets": (np.dtype("<i4"), (2,)),
         "terms": (np.dtype("<i4"), ()),
+        "words": (np.dtype("<i4"), ()),
     }
 
 

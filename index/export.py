@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +111,9 @@ def load_model(model: str) -> SentenceTransformer:
     if Path(folder).is_dir():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a local model asks no hub for anything
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as chatter
 
+    chatter.disable_progress_bar()  # type: ignore[no-untyped-call]  # one bar is shown, and it is ours
     try:
         return SentenceTransformer(folder)
     except Exception as error:  # the loaders below it raise whatever they like
@@ -234,6 +239,20 @@ def _fit_projection(model: SentenceTransformer) -> NDArray[np.float32]:
     return np.ascontiguousarray(kept * signs, dtype=np.float32)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's notes on its own inner workings from people who cannot act on them."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def _write_graph(model: SentenceTransformer, projection: NDArray[np.float32], path: Path) -> None:
     """Export `texts -> (unit vectors, unit token vectors)` and write the optimized graph to `path`."""
     import torch
@@ -263,18 +282,19 @@ def _write_graph(model: SentenceTransformer, projection: NDArray[np.float32], pa
     }
     with tempfile.TemporaryDirectory() as aside:
         raw = Path(aside) / "raw.onnx"
-        torch.onnx.export(
-            Graph().eval(),
-            tuple(example[name] for name in names),
-            str(raw),
-            input_names=names,
-            output_names=["vector", "tokens"],
-            dynamic_shapes={"values": tuple({0: batch, 1: length} for _ in names)},
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        with _quiet():
+            torch.onnx.export(
+                Graph().eval(),
+                tuple(example[name] for name in names),
+                str(raw),
+                input_names=names,
+                output_names=["vector", "tokens"],
+                dynamic_shapes={"values": tuple({0: batch, 1: length} for _ in names)},
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.optimized_model_filepath = str(path)

@@ -23,9 +23,17 @@ def open_encoder(store: Store, model: str, fingerprint: str) -> OnnxEncoder:
 
     Raises EncoderError when no export with that fingerprint is at hand.
     """
+    return OnnxEncoder(encoder_folder(store, model, fingerprint))
+
+
+def encoder_folder(store: Store, model: str, fingerprint: str) -> Path:
+    """Return the folder of the export that made a snapshot.
+
+    Raises EncoderError when no export with that fingerprint is at hand.
+    """
     if is_export(model) and read_export(Path(model)).fingerprint == fingerprint:
-        return OnnxEncoder(Path(model))
-    return OnnxEncoder(store.export_of(fingerprint))
+        return Path(model)
+    return store.export_of(fingerprint)
 
 
 def serving_export(store: Store, model: str) -> tuple[Path, Export] | None:

@@ -40,9 +40,8 @@ WEIGHTS = {
     "reason": 1.5,  # the question asks why: likewise for a reason
     "answer_only": 1.4,  # MaxSim over the cell without its label and header
 }
-"""How much each feature counts: fitted so that the right candidate comes first. On the scored halves it does
-for 0.74 of the answerable questions on the article, 0.68 on the manuals and 0.80 on SQuAD; a right candidate is
-in the ten passages read for 0.98, 0.95 and 0.99."""
+"""How much each feature counts, fitted so that the right candidate comes first. On the scored halves it is first
+for 0.74 of the answerable questions on the article, 0.68 on the manuals and 0.80 on SQuAD."""
 
 FEATURES = tuple(WEIGHTS)
 _WEIGHTS = np.array(tuple(WEIGHTS.values()))
@@ -188,7 +187,7 @@ def _share(said: NDArray[np.generic], question: Question) -> float:
 
 
 def _shape(question: str, answer: str) -> tuple[float, ...]:
-    """Return for each kind of question 1 when the answer has what it asks for, -1 when not, 0 if not asked."""
+    """Return for each kind of question: 1 if the answer has what is asked for, -1 if not, 0 if not asked."""
     kinds = ((ASKS_DATE, DATE), (ASKS_NUMBER, NUMBER), (ASKS_NAME, NAME), (ASKS_REASON, REASON))
     return tuple(
         (1.0 if wanted.search(answer) else -1.0) if asks.search(question) else 0.0 for asks, wanted in kinds

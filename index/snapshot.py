@@ -20,6 +20,7 @@ from corpus.folder import Skipped
 from index.columns import NAMES, Columns, layout, starts
 from index.encoder import Vector
 from index.terms import Postings, Terms
+from index.vocabulary import Vocabulary
 
 FORMAT = 1
 """Version of the layout on disk. A snapshot of another format is rebuilt, never guessed at."""
@@ -27,6 +28,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 TEXTS = "texts.utf8"
 VOCABULARY = "vocabulary.json"
+SPELLINGS = "spellings.json"
 DOCUMENTS = "documents.json"
 POSTINGS = ("postings_scores", "postings_passages", "postings_starts")
 POSTINGS_TYPES = ("<f4", "<i4", "<i8")
@@ -58,6 +60,10 @@ class DocumentEntry:
     passages: int
     heading_names: tuple[tuple[int, str], ...]
     """Start and words of each heading whose source has notation in it (`## Using **it**`)."""
+    acronyms: tuple[tuple[str, str], ...]
+    """Short and long forms that the document defines: `TensorFlow Extended (TFX)`."""
+    rivals: tuple[tuple[str, ...], ...]
+    """Column headers of its tables that stand for things compared, a tuple a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +142,14 @@ class Snapshot:
         listing = json.loads((folder / DOCUMENTS).read_text(encoding="utf-8"))
         self.documents = tuple(_entry(values) for values in listing["documents"])
         self.skipped = tuple(Skipped(**values) for values in listing["skipped"])
+        self.aliases = tuple((str(short), str(long)) for short, long in listing["aliases"])
         passages = self.columns.passages
         self.heading_starts = starts(passages["headings"])
         self.statement_starts = starts(passages["statements"])
         self.candidate_starts = starts(passages["candidates"])
         self.token_starts = starts(passages["tokens"])
         self.term_starts = starts(passages["terms"])
+        self.word_starts = starts(passages["words"])
         self.passage_starts = starts(np.array([one.passages for one in self.documents], dtype=np.int32))
         self._text_starts = starts(np.array([one.text_bytes for one in self.documents], dtype=np.int32))
         self.text = lru_cache(maxsize=256)(self._text)
@@ -166,6 +174,23 @@ class Snapshot:
             for name, kind in zip(POSTINGS, POSTINGS_TYPES, strict=True)
         )
         return Terms(vocabulary, Postings(scores, passages, begins), self.passages)
+
+    @cached_property
+    def spellings(self) -> list[str]:
+        """Return the words of the corpus as they are spelled, by number."""
+        found: list[str] = json.loads((self.folder / SPELLINGS).read_text(encoding="utf-8"))
+        return found
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Return what the corpus itself says about words."""
+        counts = np.bincount(self.columns.words, minlength=len(self.spellings))
+        return Vocabulary(
+            dict(zip(self.spellings, counts.tolist(), strict=True)),
+            acronyms=[pair for entry in self.documents for pair in entry.acronyms],
+            rivals=[names for entry in self.documents for names in entry.rivals],
+            aliases=self.aliases,
+        )
 
     @cached_property
     def statement_passages(self) -> NDArray[np.int64]:
@@ -241,8 +266,8 @@ def _mapped(path: Path, dtype: np.dtype[np.generic], row: tuple[int, ...], count
 
 
 def _entry(values: dict[str, Any]) -> DocumentEntry:
-    pairs = {key: tuple((one, two) for one, two in values[key]) for key in ("fields", "heading_names")}
-    return DocumentEntry(**{**values, **pairs})
+    nested = ("fields", "heading_names", "acronyms", "rivals")
+    return DocumentEntry(**{**values, **{key: tuple(tuple(one) for one in values[key]) for key in nested}})
 
 
 def line_of(text: str, offset: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from index.snapshot import (
     DOCUMENTS,
     FORMAT,
     POSTINGS,
+    SPELLINGS,
     TEXTS,
     VOCABULARY,
     DocumentEntry,
@@ -54,6 +55,33 @@ class HashedFile:
         return self.size, self._digest.hexdigest()
 
 
+class Numbering:
+    """Strings numbered in the order in which they first come."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._table: tuple[Sequence[str], NDArray[np.int32]] | None = None
+
+    def number_of(self, text: str) -> int:
+        """Return the number of `text`, a new one the first time."""
+        return self._numbers.setdefault(text, len(self._numbers))
+
+    def listed(self) -> list[str]:
+        """Return the strings by number."""
+        return list(self._numbers)
+
+    def taken_over(self, listed: Sequence[str], numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return numbers of another list as numbers of this one."""
+        if self._table is None or self._table[0] is not listed:
+            self._table = (listed, np.full(len(listed), -1, dtype=np.int32))
+        table = self._table[1]
+        distinct, first = np.unique(numbers, return_index=True)
+        for old in distinct[np.argsort(first)].tolist():
+            if table[old] < 0:
+                table[old] = self.number_of(listed[old])
+        return table[numbers]
+
+
 class Writer:
     """Writes one snapshot into an empty folder. Documents come in the order of their ids."""
 
@@ -65,9 +93,9 @@ class Writer:
         self._counts = dict.fromkeys(NAMES, 0)
         self._texts = HashedFile(folder / TEXTS)
         self._entries: list[DocumentEntry] = []
-        self._numbers: dict[str, int] = {}
+        self.terms = Numbering()
+        self.spellings = Numbering()
         self._term_ids: list[NDArray[np.int32]] = []
-        self._known: tuple[Snapshot, NDArray[np.int32]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -77,10 +105,6 @@ class Writer:
     ) -> None:
         for file in (*self._columns.values(), self._texts):
             file.close()
-
-    def number_of(self, term: str) -> int:
-        """Return the number of `term` in the vocabulary, a new one for a new term."""
-        return self._numbers.setdefault(term, len(self._numbers))
 
     def append(self, entry: DocumentEntry, text: bytes, columns: Columns) -> None:
         """Append one document. Its passages' document numbers are set here."""
@@ -101,35 +125,38 @@ class Writer:
         """Append a document as it stands in `previous`, nothing read or encoded again."""
         rows = previous.passages_of(number)
         columns = _rows_of(previous, rows)
-        renumbered = self._renumber(previous, columns.terms)
-        text = previous.text(number).encode("utf-8")
-        self.append(entry, text, replace(columns, terms=renumbered))
+        renumbered = replace(
+            columns,
+            terms=self.terms.taken_over(previous.terms.vocabulary, columns.terms),
+            words=self.spellings.taken_over(previous.spellings, columns.words),
+        )
+        self.append(entry, previous.text(number).encode("utf-8"), renumbered)
 
-    def _renumber(self, previous: Snapshot, terms: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Return term numbers of `previous` as numbers of this vocabulary."""
-        if self._known is None or self._known[0] is not previous:
-            self._known = (previous, np.full(len(previous.terms.vocabulary), -1, dtype=np.int32))
-        table = self._known[1]
-        unknown, first = np.unique(terms, return_index=True)
-        for old in unknown[np.argsort(first)].tolist():
-            if table[old] < 0:
-                table[old] = self.number_of(previous.terms.vocabulary[old])
-        return table[terms]
-
-    def finish(self, version: str, recipe: str, skipped: Iterable[Skipped], built_at: str) -> Manifest:
+    def finish(
+        self,
+        version: str,
+        recipe: str,
+        *,
+        skipped: Iterable[Skipped],
+        aliases: Iterable[tuple[str, str]],
+        built_at: str,
+    ) -> Manifest:
         """Write terms, documents and manifest, make all of it durable, and return the manifest."""
         files = {name: file.close() for name, file in self._columns.items()}
         files[TEXTS] = self._texts.close()
-        vocabulary = list(self._numbers)
+        vocabulary = self.terms.listed()
         postings = build_postings(self._term_ids, vocabulary)
         arrays: tuple[NDArray[Any], ...] = (postings.scores, postings.passages, postings.starts)
         left_out = list(skipped)
         files[VOCABULARY] = self._write(VOCABULARY, json.dumps(vocabulary, ensure_ascii=False).encode())
+        spellings = json.dumps(self.spellings.listed(), ensure_ascii=False)
+        files[SPELLINGS] = self._write(SPELLINGS, spellings.encode())
         for name, array in zip(POSTINGS, arrays, strict=True):
             files[name] = self._write(name, array.tobytes())
         listing = {
             "documents": [asdict(one) for one in self._entries],
             "skipped": list(map(asdict, left_out)),
+            "aliases": list(aliases),
         }
         files[DOCUMENTS] = self._write(DOCUMENTS, json.dumps(listing, ensure_ascii=False).encode())
         counts = {
@@ -185,4 +212,5 @@ def _rows_of(snapshot: Snapshot, rows: range) -> Columns:
         tokens=held.tokens[edges.token_starts[first] : edges.token_starts[behind]],
         offsets=held.offsets[edges.token_starts[first] : edges.token_starts[behind]],
         terms=held.terms[edges.term_starts[first] : edges.term_starts[behind]],
+        words=held.words[edges.word_starts[first] : edges.word_starts[behind]],
     )

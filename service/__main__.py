@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from corpus.folder import CorpusError
 from index.build import Progress as BuildProgress
 from index.encoder import EncoderError
+from index.models import encoder_folder
 from index.snapshot import SnapshotError
 from index.store import Locked, NoIndex, Store
 from service import logs
@@ -31,16 +32,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+# Without emoji: `:x:` in a document is what it says, not a picture.
+out = Console(soft_wrap=True, highlight=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 FOUND, NOTHING, MISUSE = 0, 1, 2
+
+
+def _readable(text: str) -> str:
+    """Return an argument as text that is valid, whatever bytes came in."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
 
 Corpus = Annotated[Path | None, typer.Option(help="Folder of documents.", show_default=False)]
 Data = Annotated[Path | None, typer.Option(help="Folder of the index.", show_default=False)]
 Model = Annotated[str | None, typer.Option(help="Model name or folder.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TopK = Annotated[int, typer.Option(help="How many passages.", min=1, max=1000)]
+Question = Annotated[str, typer.Argument(help="The question.", callback=_readable)]
 Documents = Annotated[list[str] | None, typer.Option("--in", help="Only documents whose id begins so.")]
 
 
@@ -53,6 +62,9 @@ def _settings(**flags: Any) -> Settings:
             name = ".".join(map(str, one["loc"]))
             err.print(f"setting {escape(name)}: {escape(one['msg'])}")
         err.print(f"see docs/settings.md; settings come from PULLQUOTE_* and {FILE}")
+        raise typer.Exit(MISUSE) from error
+    except (OSError, ValueError) as error:
+        err.print(f"{FILE} cannot be read: {escape(str(error))}")
         raise typer.Exit(MISUSE) from error
     logs.configure(settings)
     return settings
@@ -94,10 +106,15 @@ def serve(
 
 
 def _has_index(settings: Settings) -> bool:
-    """Return whether a snapshot can be opened; what is damaged is said and rebuilt."""
+    """Return whether a snapshot and its encoder are there; what is missing or damaged is said and made."""
+    store = Store(settings.data)
     try:
-        Store(settings.data).open_current(lambda problem: err.print(f"[yellow]{escape(problem)}[/yellow]"))
+        snapshot = store.open_current(lambda problem: err.print(f"[yellow]{escape(problem)}[/yellow]"))
+        encoder_folder(store, settings.model, snapshot.manifest.fingerprint)
     except NoIndex:
+        return False
+    except EncoderError as error:
+        err.print(f"[yellow]{escape(str(error))}[/yellow]")
         return False
     return True
 
@@ -165,7 +182,7 @@ def _progress_bar() -> Iterator[BuildProgress]:
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="The question.")],
+    question: Question,
     top_k: TopK = 5,
     documents: Documents = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show how the decision was made.")] = False,
@@ -193,7 +210,7 @@ def ask(
 
 @app.command()
 def search(
-    question: Annotated[str, typer.Argument(help="The question.")],
+    question: Question,
     top_k: TopK = 5,
     documents: Documents = None,
     corpus: Corpus = None,
@@ -262,7 +279,7 @@ def export_openapi() -> None:
     """Print the OpenAPI description of the REST interface."""
     from service.app import create_app
 
-    document = create_app(Settings()).openapi()
+    document = create_app(_settings()).openapi()
     sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.live import Live
-from service.problems import problem
+from service.problems import problem, unexpected
 from service.settings import Settings
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -42,7 +42,7 @@ class Envelope:
         state["request_id"] = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         index = self.live.index
         state["index_version"] = index.snapshot.version if index else ""
-        status = 500
+        status = 0
 
         async def reply(message: Message) -> None:
             nonlocal status
@@ -55,10 +55,15 @@ class Envelope:
             await send(message)
 
         refusal = self._refuses(headers)
-        if refusal is not None:
-            await problem(Request(scope), *refusal)(scope, receive, reply)
-        else:
-            await self.app(scope, self._counted(receive), reply)
+        try:
+            if refusal is not None:
+                await problem(Request(scope), *refusal)(scope, receive, reply)
+            else:
+                await self.app(scope, self._counted(receive), reply)
+        except Exception as error:
+            if status:
+                raise  # the reply has begun: all that is left is to break it off
+            await unexpected(Request(scope), error)(scope, receive, reply)
         log.info(
             "request",
             method=scope["method"],

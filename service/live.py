@@ -57,10 +57,12 @@ class Live:
         self._follower = threading.Thread(target=self._follow, name="follow", daemon=True)
 
     def open(self) -> None:
-        """Take up the newest whole snapshot and begin to follow the data folder.
+        """Take up the newest whole snapshot and begin to follow the data folder; once is enough.
 
         Raises NoIndex when there is none, EncoderError when its encoder is missing.
         """
+        if self.index is not None:
+            return
         self._take_up()
         self._follower.start()
 

@@ -91,13 +91,12 @@ def clean(text: str) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app`, the framework's own included, a problem document."""
+    """Make every error that `app` expects, the framework's own included, a problem document."""
     for kind in STATUS:
         app.add_exception_handler(kind, _broken_part)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
@@ -145,7 +144,8 @@ async def _framework(request: Request, error: Exception) -> Response:
     return problem(request, error.status_code, None, clean(detail), headers=headers)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+def unexpected(request: Request, error: Exception) -> Response:
+    """Return the problem document of an error nobody foresaw; its cause goes to the log alone."""
     log.error("unexpected error", request_id=request_id(request), exc_info=error)
     return problem(
         request, 500, "internal-error", "something broke here; the log has the request id with the cause"

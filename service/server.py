@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import structlog
 import uvicorn
 
 from service.app import create_app
+from service.live import Live
 from service.settings import Settings
 
 GRACE_SECONDS = 25
@@ -19,13 +21,18 @@ log = structlog.get_logger()
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are finished.
 
-    Raises OSError when the address cannot be taken.
+    Raises OSError when the address cannot be taken, NoIndex and EncoderError when no index can be opened.
     """
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    app = create_app(settings)
     listener = _listen(settings.host, settings.port)
+    live: Live = app.state.live
+    live.open()  # here, where what is wrong with it can still be said in one line
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -35,6 +42,11 @@ def run(settings: Settings) -> None:
     )
     log.info("serving", address=f"http://{shown}:{port}", docs=f"http://{shown}:{port}/docs")
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _leave(_number: int, _frame: object) -> None:
+    """End the process as done: uvicorn hands the signal on once the last request is finished."""
+    raise SystemExit(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:

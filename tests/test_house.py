@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -39,6 +40,8 @@ DOORS = {
 """The only modules that may import a library."""
 
 MAY_SET = {
+    # ONNX Runtime reads it when it is imported, so it must be there before any module of the room is.
+    "index/__init__.py": {"ORT_DISABLE_TELEMETRY"},
     # A local model asks no hub for anything, and the hub's client is told so nowhere else.
     "index/export.py": {"HF_HUB_OFFLINE"},
 }
@@ -204,6 +207,15 @@ def test_importing_the_application_loads_nothing_heavy() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_importing_the_application_writes_nothing_and_tells_nobody(tmp_path: Path) -> None:
+    # Where telemetry is on, ONNX Runtime has put a device id and a queue of events here once it is imported.
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    environment = kept | {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", "import service.app"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=60)
+    assert [*tmp_path.rglob("*")] == []
 
 
 WRONG = """

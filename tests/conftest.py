@@ -1,0 +1,25 @@
+"""What all tests share: how many examples a law is tried with, and the real model's export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# `pytest --hypothesis-profile thorough` for an evening; time limits would make slow machines fail.
+CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("house", max_examples=100, deadline=None, suppress_health_check=CHECKS)
+settings.register_profile("thorough", max_examples=2000, deadline=None, suppress_health_check=CHECKS)
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def exported_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the real model's export, made once for all tests."""
+    pytest.importorskip("sentence_transformers", reason="the `build` extra is not installed")
+    from index.export import PACKAGED_MODEL, export_model, load_model
+
+    folder = tmp_path_factory.mktemp("encoder")
+    export_model(load_model(PACKAGED_MODEL), PACKAGED_MODEL, folder)
+    return folder
