@@ -10,7 +10,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 LOCK := .ci/requirements.lock
 READY := $(VENV)/.ready
 
-.PHONY: help serve index test check bench clean
+.PHONY: help serve index test check lock clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: $(READY) ## lint, types and all tests
 check: $(READY) ## lint and types alone
 	@VENV=$(VENV) .ci/check
 
+lock: ## renew the pinned versions
+	@.ci/lock
+
 clean: ## remove the environment and the index
 	rm -rf $(VENV) var
 
@@ -37,5 +40,5 @@ $(READY): pyproject.toml $(LOCK)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Pullquote needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
 	$(BIN)/python -m pip install --quiet --no-deps --no-index $(TORCH) 2>/dev/null || $(BIN)/python -m pip install --quiet --no-deps --index-url $(TORCH_INDEX) $(TORCH)
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[build,dev]'
+	PIP_CONSTRAINT=$(CURDIR)/$(LOCK) PIP_BUILD_CONSTRAINT=$(CURDIR)/$(LOCK) $(BIN)/python -m pip install --quiet --editable '.[build,dev]'
 	@touch $@

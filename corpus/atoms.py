@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from corpus.document import Block, BlockKind, Candidate, CandidateKind, Cell, Row, Span
 from corpus.formats.plain import plain
-from corpus.sentences import sentences
+from corpus.sentences import blanked, clauses, sentences
 
 CHARACTERS_PER_TOKEN = 16
 """An atom holds at most this many characters for each token of room. WordPiece makes one unknown token
@@ -58,23 +58,23 @@ def atoms(text: str, blocks: Sequence[Block], count_tokens: Callable[[str], int]
 
 def _parts(text: str, block: Block, count: Callable[[str], int], room: int) -> Iterator[Atom]:
     if block.kind is BlockKind.TABLE:
-        rows = block.rows
-        if block.header is not None and (not rows or any(len(row.cells) == 1 for row in rows)):
-            # Rows whose columns are not known (or no rows at all): the header's words stand for themselves.
+        found = [part for row in block.rows for part in _row(text, block, row, count, room)]
+        unnamed = any(len(row.cells) == 1 for row in block.rows) or not any(part.text for part in found)
+        if block.header is not None and unnamed:
+            # Rows whose columns are not known (or none with words): the header's words stand for themselves.
             yield from _prose(text, block.kind, [block.header.span], block.markup, count, room)
-        for row in rows:
-            yield from _row(text, block, row, count, room)
+        yield from found
     elif block.kind is BlockKind.CODE:
-        yield from _prose(text, block.kind, list(_lines(text, block.content)), (), count, room)
+        yield from _prose(text, block.kind, list(_lines(text, block)), (), count, room)
     else:
         spans = sentences(text, block.content, block.markup)
         yield from _prose(text, block.kind, spans, block.markup, count, room)
 
 
-def _lines(text: str, content: Span) -> Iterator[Span]:
-    """Yield the lines of a code block that hold anything, indentation kept out of the span."""
-    position = content.start
-    for line in content.of(text).replace("\r", "\n").split("\n"):
+def _lines(text: str, block: Block) -> Iterator[Span]:
+    """Yield the lines of a code block that hold anything, indentation and quote marks kept out."""
+    position = block.content.start
+    for line in blanked(text, block.content, block.markup).replace("\r", "\n").split("\n"):
         stripped = line.strip()
         if stripped:
             start = position + len(line) - len(line.lstrip())
@@ -96,8 +96,22 @@ def _prose(
         for span in _cut(text, whole, markup, count, room):
             words = plain(text, span, _inside(markup, span))
             statement = words if kind in RECORDS else ""
-            candidate = Candidate(CandidateKind.SENTENCE, span, Span(0, len(words)), statement)
-            yield Atom(span, kind, words, (candidate,), count(words), opens_line=opens_line)
+            found = [Candidate(CandidateKind.SENTENCE, span, Span(0, len(words)), statement)]
+            if kind is not BlockKind.CODE:
+                found.extend(_clauses(text, span, words, markup))
+            yield Atom(span, kind, words, tuple(found), count(words), opens_line=opens_line)
+
+
+def _clauses(text: str, sentence: Span, words: str, markup: Sequence[Span]) -> Iterator[Candidate]:
+    """Yield the parts of a sentence that sets one thing against another, connectives left out."""
+    for clause in clauses(text, sentence):
+        own = plain(text, clause, _inside(markup, clause))
+        before = plain(
+            text, Span(sentence.start, clause.start), _inside(markup, Span(sentence.start, clause.start))
+        )
+        at = words.find(own, max(0, len(before) - 1))
+        if own and at >= 0:
+            yield Candidate(CandidateKind.SPAN, clause, Span(at, at + len(own)))
 
 
 def _cut(
@@ -117,7 +131,7 @@ def _cut(
 
 def _white_space_near(text: str, span: Span) -> int:
     """Return a place to halve `span`: the white space nearest its middle, else the middle itself."""
-    middle = (span.start + span.end) // 2
+    middle = span.start + len(span) // 2
     reach = len(span) // 4
     for step in range(reach):
         for place in (middle - step, middle + step):
@@ -180,12 +194,13 @@ def _row_atom(text: str, block: Block, row: Row) -> Atom:
         words += f"{name_words}: " if name_words else ""
         place = Span(len(words), len(words) + len(cell_words))
         words += cell_words
+        meaning = f"{name_words} {label_words}".strip()
         found.append(
             Candidate(
                 CandidateKind.CELL,
                 cell.span,
                 place,
-                statement=f"{f'{name_words} {label_words}'.strip()}: {cell_words}",
+                statement=f"{meaning}: {cell_words}" if meaning else cell_words,
                 row_label=label.span if label_at else None,
                 column_header=_span(name),
                 row_label_embedded=label_at,

@@ -113,10 +113,11 @@ class Quote:
 
 
 class CandidateKind(StrEnum):
-    """What an answer candidate is: a sentence (or a line of code), or a cell of a table."""
+    """What an answer candidate is: a sentence (or a line of code), a cell of a table, or a clause."""
 
     SENTENCE = "sentence"
     CELL = "cell"
+    SPAN = "span"
 
 
 @dataclass(frozen=True, slots=True)

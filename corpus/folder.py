@@ -39,6 +39,8 @@ class Skipped:
     id: str
     reason: str
     bytes: int
+    sha: str = ""
+    """SHA-256 of the bytes where they could be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import sentencex
@@ -18,7 +19,7 @@ def sentences(text: str, content: Span, markup: Sequence[Span] = ()) -> list[Spa
     Markup is blanked out before splitting, so that a full stop in a link target ends nothing, and
     taken back in where it touches a sentence, so that a quotation keeps its balanced notation.
     """
-    masked = _blank(text, content, markup)
+    masked = blanked(text, content, markup)
     found: list[Span] = []
     for boundary in sentencex.get_sentence_boundaries(LANGUAGE, masked):
         part = masked[boundary["start_index"] : boundary["end_index"]]
@@ -36,7 +37,35 @@ def sentences(text: str, content: Span, markup: Sequence[Span] = ()) -> list[Spa
     return _take_back(text, found, markup)
 
 
-def _blank(text: str, content: Span, markup: Sequence[Span]) -> str:
+CONTRAST = re.compile(r"[,;]\s+(?:while|whereas|but|although|though|yet|however,?)\s+|;\s+", re.I)
+OPENING = re.compile(r"(?:while|whereas|although|though)\s+", re.I)
+COMMA = re.compile(r",\s+")
+
+SHORTEST_CLAUSE = 4
+"""Words. Below that the parts of a contrast are no statements ("slow, but safe")."""
+
+
+def clauses(text: str, sentence: Span) -> list[Span]:
+    """Return the parts of a sentence that sets things against one another ("A does x, while B does y").
+
+    In order, disjoint, the connectives between them left out; none for a sentence of one piece.
+    """
+    words = sentence.of(text)
+    opening = OPENING.match(words)
+    first = opening.end() if opening else 0
+    breaks = list((COMMA if opening else CONTRAST).finditer(words, first))
+    if opening:
+        breaks = breaks[:1]
+    starts = [first, *(found.end() for found in breaks)]
+    ends = [*(found.start() for found in breaks), len(words)]
+    parts = [
+        Span(sentence.start + start, sentence.start + end) for start, end in zip(starts, ends, strict=True)
+    ]
+    long_enough = all(len(part.of(text).split()) >= SHORTEST_CLAUSE for part in parts)
+    return parts if len(parts) > 1 and long_enough else []
+
+
+def blanked(text: str, content: Span, markup: Sequence[Span]) -> str:
     """Return the words of `content` with each markup character as a space, in the same length."""
     parts: list[str] = []
     position = content.start

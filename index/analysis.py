@@ -20,6 +20,9 @@ from corpus.document import Span
 WORD = re.compile(r"[^\W_](?:[\w'’.+#&/-]*[\w+#])?", re.UNICODE)
 """One class repeated, so it is linear; what it takes too much is cut in `_parts`."""
 
+WITHIN = re.compile(r"[^\W_](?:[\w'’.+#-]*[\w+#])?")
+"""The words of `and/or` and `R&D`, one by one."""
+
 PART = re.compile(r"[^\W_]+")
 CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+")
 NUMBER = re.compile(r"[\d.,:/-]+")
@@ -67,8 +70,8 @@ def words(text: str) -> Iterator[Word]:
         found = match.group()
         trimmed = found.rstrip(".'’&/-_")
         if "/" in trimmed or "&" in trimmed:
-            for part in re.finditer(r"[^/&]+", trimmed):
-                yield _word(match.start() + part.start(), part.group())
+            for part in WITHIN.finditer(trimmed):
+                yield _word(match.start() + part.start(), part.group().rstrip("_"))
         elif trimmed:
             yield _word(match.start(), trimmed)
 

@@ -24,7 +24,7 @@ from index.snapshot import FORMAT, DocumentEntry, Manifest, Snapshot
 from index.vocabulary import ALIAS_FILE, acronyms, read_aliases, rivals
 from index.writer import Writer
 
-PARSER = 4
+PARSER = 5
 """Raise it with every change of parsers, passages or terms: an index made otherwise is then made again."""
 
 QUEUE_PASSAGES = 512
@@ -110,7 +110,7 @@ def plan(previous: Snapshot | None, found: Iterable[Source | Skipped], fingerpri
         if reusable(previous, fingerprint):
             old = {one.id: one.raw_sha for one in previous.documents}
         # A file that could not be read last time is no addition as long as it stays the same.
-        old |= {one.id: "skipped" for one in previous.skipped if one.id not in old}
+        old |= {one.id: one.sha or "skipped" for one in previous.skipped if one.id not in old}
     new = {one.id: one.sha for one in sources} | {one.id: "skipped" for one in skipped}
     version = version_of(sources, skipped, fingerprint, pairs)
     return Plan(version, between(old, new), sources, tuple(skipped), pairs)
@@ -161,11 +161,11 @@ def build(
                 document = parse(source.id, source.data)
                 found = passages(document, encoder.count_tokens, window=encoder.export.window)
             except UnreadableDocument as error:
-                skipped.append(Skipped(source.id, str(error), len(source.data)))
+                skipped.append(Skipped(source.id, str(error), len(source.data), source.sha))
             except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 # A parser that stumbles over one document must not keep the others from being served.
                 reason = f"could not be parsed ({type(error).__name__}: {error})"
-                skipped.append(Skipped(source.id, reason, len(source.data)))
+                skipped.append(Skipped(source.id, reason, len(source.data), source.sha))
             else:
                 queue.add(source, document, found)
         queue.flush()

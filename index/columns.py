@@ -52,7 +52,7 @@ CANDIDATE = np.dtype(
 """One row an answer candidate: its statement's number in the passage or NONE, places in the document, then
 ranges of the passage's tokens and terms."""
 
-KINDS = (CandidateKind.SENTENCE, CandidateKind.CELL)
+KINDS = (CandidateKind.SENTENCE, CandidateKind.CELL, CandidateKind.SPAN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,9 @@ class Encoder(Protocol):
     def rarity(self, tokens: NDArray[np.int64]) -> float:
         """Return how rare a word is in the language at large, 0 to 1, from the tokens it falls into."""
 
+    def is_word(self, text: str) -> bool:
+        """Return whether `text` is an ordinary word of the language: the model has a token for it."""
+
 
 class TextTooLong(EncoderError):
     """A document text has more tokens than the window: encoding it would drop words in silence."""
@@ -193,6 +196,10 @@ class OnnxEncoder:
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens not counted."""
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def is_word(self, text: str) -> bool:
+        """Return whether `text` is an ordinary word of the language: the model has a token for it."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids) == 1
 
     def rarity(self, tokens: NDArray[np.int64]) -> float:
         """Return how rare a word is in the language at large, 0 to 1, from the tokens it falls into.

@@ -133,6 +133,7 @@ class TorchEncoder:
         self.encode_question = light.encode_question
         self.count_tokens = light.count_tokens
         self.rarity = light.rarity
+        self.is_word = light.is_word
         self._model = model
         self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
         self._projection = np.load(folder / "projection.npy")

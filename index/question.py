@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from index.analysis import Word, words
 from index.encoder import TOKEN_SCALE, Encoder, Vector
 from index.terms import Terms
+from index.vocabulary import Vocabulary
 
 COMMON_WEIGHT = 0.2
 """Weight of a word that every passage holds, as a share of the weight of one that none holds. Without it a
@@ -34,6 +36,17 @@ class Question:
     token_weights: NDArray[np.float32]
     """float32 (tokens,): each word's weight shared among its tokens; sums to 1 unless there is no word."""
 
+    groups: NDArray[np.float32]
+    """float32 (words, tokens): each word's tokens, their weights summing to 1."""
+    unknown: float
+    """Weight of the subject words that the corpus does not know, as a share of the subject's."""
+    unknown_names: int
+    """How many names (written with a capital) and numbers there are that the corpus does not know."""
+    names: tuple[int, ...] = ()
+    """The numbers of the words that the corpus writes as names."""
+    rivals: tuple[str, ...] = ()
+    """Terms of the things that the corpus sets against those names, and that the question does not name."""
+
     @property
     def terms(self) -> list[str]:
         """Return the terms of all its words."""
@@ -45,21 +58,60 @@ class Question:
         return [number for number, word in enumerate(self.words) if not word.is_stopword]
 
 
-def read_question(text: str, encoder: Encoder, terms: Terms) -> Question:
-    """Return `text` as a Question to be asked of the snapshot whose vocabulary is `terms`."""
+def read_question(text: str, encoder: Encoder, terms: Terms, vocabulary: Vocabulary) -> Question:
+    """Return `text` as a Question to be asked of the snapshot with these terms and this vocabulary."""
     encoding = encoder.encode_question(text)
     found = tuple(words(text))
     weights = np.zeros(len(found), dtype=np.float32)
     token_weights = np.zeros(len(encoding.tokens), dtype=np.float32)
+    groups = np.zeros((len(found), len(encoding.tokens)), dtype=np.float32)
     for at, word in enumerate(found):
         inside = (encoding.offsets[:, 1] > word.span.start) & (encoding.offsets[:, 0] < word.span.end)
         weights[at] = _weight(word, terms, encoder.rarity(encoding.ids[inside]))
+        groups[at, inside] = 1 / max(int(inside.sum()), 1)
         token_weights[inside] = weights[at] / max(int(inside.sum()), 1)
     total = float(token_weights.sum())
     if total:
         token_weights /= total
     tokens = encoding.tokens.astype(np.float32) / TOKEN_SCALE
-    return Question(text, encoding.vector, np.asarray(tokens, np.float32), found, weights, token_weights)
+    names = tuple(at for at, word in enumerate(found) if vocabulary.is_name(word.text))
+    return Question(
+        text=text,
+        vector=encoding.vector,
+        tokens=np.asarray(tokens, np.float32),
+        words=found,
+        weights=weights,
+        token_weights=token_weights,
+        groups=groups,
+        unknown=_unknown(found, weights, vocabulary),
+        unknown_names=sum(_is_unknown_name(at, word, vocabulary) for at, word in enumerate(found)),
+        names=names,
+        rivals=_rivals(vocabulary, [found[at] for at in names], found),
+    )
+
+
+def _unknown(found: Sequence[Word], weights: NDArray[np.float32], vocabulary: Vocabulary) -> float:
+    subject = [at for at, word in enumerate(found) if not word.is_stopword]
+    missing = [at for at in subject if not vocabulary.knows(found[at])]
+    return float(weights[missing].sum() / weights[subject].sum()) if missing else 0.0
+
+
+def _is_unknown_name(at: int, word: Word, vocabulary: Vocabulary) -> bool:
+    """Return whether a word is a name or number that no document has; the first word's capital says nothing."""
+    named = (
+        word.text[0].isdigit()
+        or word.text[1:] != word.text[1:].lower()
+        or (at > 0 and word.text[0].isupper())
+    )
+    return named and not word.is_stopword and not vocabulary.knows(word)
+
+
+def _rivals(vocabulary: Vocabulary, names: Sequence[Word], asked: Sequence[Word]) -> tuple[str, ...]:
+    """Return the first terms of the names set against `names`, those in the question itself left out."""
+    own = {word.terms[0] for word in asked}
+    others = (rival for name in names for rival in vocabulary.rivals(name.text))
+    found = (word.terms[0] for rival in others for word in words(rival))
+    return tuple(dict.fromkeys(term for term in found if term not in own))
 
 
 def _weight(word: Word, terms: Terms, rarity: float) -> float:

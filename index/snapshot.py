@@ -88,20 +88,30 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write the manifest into `folder`."""
-        (folder / MANIFEST).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        values = asdict(self)
+        sealed = {**values, "checksum": _checksum(values)}
+        (folder / MANIFEST).write_text(json.dumps(sealed, indent=1), encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest in `folder`. Raises SnapshotError where there is none that can be read."""
     try:
         values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        checksum = values.pop("checksum")
         files = {name: (int(size), str(sha)) for name, (size, sha) in values["files"].items()}
         manifest = Manifest(**{**values, "files": files})
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise SnapshotError(f"{folder / MANIFEST} cannot be read: {error}") from error
+    if checksum != _checksum(values):
+        raise SnapshotError(f"{folder / MANIFEST} is damaged: its checksum is not that of its values")
     if manifest.format != FORMAT:
         raise SnapshotError(f"{folder} has layout {manifest.format}, this program reads {FORMAT}: rebuild it")
     return manifest
+
+
+def _checksum(values: dict[str, Any]) -> str:
+    """Return the SHA-256 of a manifest's values, which vouch for every other file."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def verify(folder: Path) -> Manifest:
@@ -139,7 +149,7 @@ class Snapshot:
         mapped: Any = {name: _mapped(folder / name, *sizes[name], counts[name]) for name in NAMES}
         self.columns = Columns(**mapped)
         self._texts = _mapped(folder / TEXTS, np.dtype("u1"), (), counts["text_bytes"])
-        listing = json.loads((folder / DOCUMENTS).read_text(encoding="utf-8"))
+        listing = _json(folder / DOCUMENTS)
         self.documents = tuple(_entry(values) for values in listing["documents"])
         self.skipped = tuple(Skipped(**values) for values in listing["skipped"])
         self.aliases = tuple((str(short), str(long)) for short, long in listing["aliases"])
@@ -152,6 +162,9 @@ class Snapshot:
         self.word_starts = starts(passages["words"])
         self.passage_starts = starts(np.array([one.passages for one in self.documents], dtype=np.int32))
         self._text_starts = starts(np.array([one.text_bytes for one in self.documents], dtype=np.int32))
+        # A request may hold this snapshot after its folder is gone: nothing is left to be opened later.
+        self.spellings: list[str] = _json(folder / SPELLINGS)
+        self.terms = self._terms()
         self.text = lru_cache(maxsize=256)(self._text)
         self.headings = lru_cache(maxsize=4096)(self._headings)
 
@@ -165,10 +178,9 @@ class Snapshot:
         """Return how many passages there are."""
         return len(self.columns.passages)
 
-    @cached_property
-    def terms(self) -> Terms:
+    def _terms(self) -> Terms:
         """Return the ranking by words."""
-        vocabulary = json.loads((self.folder / VOCABULARY).read_text(encoding="utf-8"))
+        vocabulary = _json(self.folder / VOCABULARY)
         scores, passages, begins = (
             _mapped(self.folder / name, np.dtype(kind), (), self.manifest.counts[name])
             for name, kind in zip(POSTINGS, POSTINGS_TYPES, strict=True)
@@ -263,6 +275,14 @@ def _mapped(path: Path, dtype: np.dtype[np.generic], row: tuple[int, ...], count
         return np.memmap(path, dtype=dtype, mode="r", shape=(count, *row))
     except (OSError, ValueError) as error:
         raise SnapshotError(f"{path} cannot be mapped: {error}") from error
+
+
+def _json(path: Path) -> Any:
+    """Return what a JSON file of a snapshot holds. Raises SnapshotError where it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SnapshotError(f"{path} cannot be read: {error}") from error
 
 
 def _entry(values: dict[str, Any]) -> DocumentEntry:

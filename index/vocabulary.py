@@ -27,7 +27,7 @@ SHORTEST_CORRECTED = 4
 """Words of fewer letters have too many neighbours to be corrected."""
 
 NAME_SHARE = 0.4
-"""A word is a name when at least this share of its places has a capital that no sentence's beginning asks for."""
+"""A word is a name when at least this share of its places has a capital, sentence beginnings not counted."""
 
 Kind = Literal["spelling", "alias", "acronym"]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 
 from corpus.folder import CorpusError
 from index.build import Progress as BuildProgress
@@ -37,6 +37,8 @@ out = Console(soft_wrap=True, highlight=False, emoji=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 FOUND, NOTHING, MISUSE = 0, 1, 2
+
+Item = TypeVar("Item")
 
 
 def _readable(text: str) -> str:
@@ -84,6 +86,13 @@ def _explained() -> Iterator[None]:
     except OSError as error:
         err.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(NOTHING) from error
+
+
+def _print_json(values: object) -> None:
+    """Print JSON in which what could steer a terminal is escaped; read again, it is the same."""
+    text = json.dumps(values, indent=2, ensure_ascii=False)
+    shown = "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+    out.print(shown, markup=False)
 
 
 @app.command()
@@ -151,7 +160,7 @@ def index(
                 counts = build_index(settings, progress, full=full)
     values = {name: getattr(counts, name) for name in counts.__slots__}
     if as_json:
-        out.print_json(json.dumps(values))
+        _print_json(values)
         return
     done = "would encode" if dry_run else "encoded"
     out.print(
@@ -172,6 +181,7 @@ def _progress_bar() -> Iterator[BuildProgress]:
         TimeRemainingColumn(),
         console=err,
         transient=True,
+        disable=not err.is_terminal,  # elsewhere all that would be left of it is an empty line
     )
     progress = BuildProgress()
     with bar:
@@ -202,7 +212,7 @@ def ask(
     reply = put(opened, question, top_k=top_k, documents=documents or (), threshold=settings.min_confidence)
     body = wire.ask_reply(opened.snapshot, question, reply, explain=explain)
     if as_json:
-        out.print_json(body.model_dump_json(by_alias=True))
+        _print_json(body.model_dump(mode="json", by_alias=True))
     else:
         show.answer(out, body)
     raise typer.Exit(FOUND if body.status == "answered" else NOTHING)
@@ -229,10 +239,62 @@ def search(
     reply = put(opened, question, top_k=top_k, documents=documents or ())
     body = wire.search_reply(opened.snapshot, question, reply)
     if as_json:
-        out.print_json(body.model_dump_json(by_alias=True))
+        _print_json(body.model_dump(mode="json", by_alias=True))
     else:
         show.passages(out, body.passages)
     raise typer.Exit(FOUND if body.passages else NOTHING)
+
+
+def _bound(text: str) -> Any:
+    return typer.Option(help=text, min=0, max=1, show_default=False)
+
+
+@app.command("eval")
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="Questions with known answers.", exists=True, dir_okay=False)],
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
+    url: Annotated[str | None, typer.Option(help="Ask this server.", show_default=False)] = None,
+    key: Annotated[str | None, typer.Option(help="Key for that server.", show_default=False)] = None,
+    threshold: Annotated[float | None, _bound("Judge by this threshold, not by the one in use.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML page.", show_default=False)] = None,
+    min_right: Annotated[float | None, _bound("Fail when fewer are right in all.")] = None,
+    max_wrong: Annotated[float | None, _bound("Fail when more of the answers given are wrong.")] = None,
+    min_recall5: Annotated[float | None, _bound("Fail when recall@5 is less.")] = None,
+    fit: Annotated[bool, typer.Option("--fit", help="Fit the threshold to these questions.")] = False,
+    max_error: Annotated[float, typer.Option(help="Wrong answers that --fit allows.", min=0, max=1)] = 0.05,
+    data: Data = None,
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure against questions with known answers (docs/measuring.md). Exit code 1 when a gate fails."""
+    settings = _settings(data=data, model=model)
+    from service import evaluate as measuring
+    from service import summary
+
+    run = measuring.Run(file, split, url, key, threshold, max_error if fit else None, report)
+    gates = measuring.gates(min_right=min_right, max_wrong=max_wrong, min_recall5=min_recall5)
+    with _explained():
+        try:
+            done = measuring.measure(settings, run, lambda questions: _track(questions, "asking"))
+        except measuring.CannotMeasure as error:
+            err.print(f"[red]{escape(str(error))}[/red]")
+            raise typer.Exit(MISUSE) from error
+        failures = measuring.failures(done, gates)
+        if report is not None:
+            from service.report import page
+
+            report.write_text(page(done, failures), encoding="utf-8")
+    if as_json:
+        _print_json(summary.as_json(done, failures))
+    else:
+        summary.show(out, done)
+    for one in (*done.warnings, *failures):
+        err.print(f"[yellow]{escape(one)}[/yellow]")
+    raise typer.Exit(NOTHING if failures else FOUND)
+
+
+def _track(items: Sequence[Item], doing: str) -> Iterable[Item]:
+    return track(items, doing, console=err, transient=True, disable=not err.is_terminal)
 
 
 @app.command()
@@ -248,7 +310,7 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
         except SnapshotError as error:
             found[version] = str(error)
     if as_json:
-        out.print_json(json.dumps({"snapshots": found}))
+        _print_json({"snapshots": found})
     elif not found:
         err.print(f"{escape(str(settings.data))} holds no snapshot; run `pullquote index`")
     for version, problem in found.items() if not as_json else ():

@@ -18,6 +18,9 @@ from service.settings import Settings
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+HEALTH = ("/livez", "/readyz")
+"""Asked by the machine itself under whatever name it has, so the host list does not hold for them."""
+
 log = structlog.get_logger()
 
 
@@ -54,7 +57,7 @@ class Envelope:
                 out["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
-        refusal = self._refuses(headers)
+        refusal = self._refuses(headers, scope["path"])
         try:
             if refusal is not None:
                 await problem(Request(scope), *refusal)(scope, receive, reply)
@@ -73,10 +76,10 @@ class Envelope:
             request_id=state["request_id"],
         )
 
-    def _refuses(self, headers: Headers) -> tuple[int, str, str] | None:
+    def _refuses(self, headers: Headers, path: str) -> tuple[int, str, str] | None:
         host = headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
         allowed = [name.lower() for name in self.settings.allowed_hosts]
-        if allowed and host not in allowed:
+        if allowed and host not in allowed and path not in HEALTH:
             return (
                 400,
                 "unknown-host",

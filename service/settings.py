@@ -44,7 +44,9 @@ class Settings(BaseSettings):
         description="The packaged model, a sentence-transformers folder or hub name, or an encoder export.",
     )
     admin_key: SecretStr | None = Field(
-        default=None, description="Key for changes; without one they work from this machine only."
+        default=None,
+        min_length=8,
+        description="Key for changes; without one they work from this machine only."
     )
     allowed_origins: Names = Field(
         default=[], description="Web origins that may ask from a browser (CORS), separated by commas."

@@ -29,7 +29,7 @@ def ask_reply(snapshot: Snapshot, asked: str, reply: Reply, *, explain: bool) ->
         answer=_answer(snapshot, verdict) if isinstance(verdict, Answer) else None,
         alternatives=[_answer(snapshot, one) for one in reply.alternatives],
         passages=passages(snapshot, reply),
-        query=schemas.QueryOut(asked=asked, used=asked, rewrites=[]),
+        query=query(asked, reply),
         index_version=snapshot.version,
         took_ms=took(reply),
         trace=_trace(snapshot, reply.trace, reply.hits) if explain and reply.trace else None,
@@ -40,9 +40,21 @@ def search_reply(snapshot: Snapshot, asked: str, reply: Reply) -> schemas.Search
     """Return the passages of a Reply alone."""
     return schemas.SearchReply(
         passages=passages(snapshot, reply),
-        query=schemas.QueryOut(asked=asked, used=asked, rewrites=[]),
+        query=query(asked, reply),
         index_version=snapshot.version,
         took_ms=took(reply),
+    )
+
+
+def query(asked: str, reply: Reply) -> schemas.QueryOut:
+    """Return the question as it came and as it was asked, with every rewrite."""
+    return schemas.QueryOut(
+        asked=asked,
+        used=reply.used,
+        rewrites=[
+            schemas.Rewrite.model_validate({"kind": one.kind, "from": one.old, "to": one.new})
+            for one in reply.rewrites
+        ],
     )
 
 
@@ -142,19 +154,19 @@ def _trace(snapshot: Snapshot, trace: Trace, hits: Sequence[Hit]) -> schemas.Tra
             )
             for hit in hits
         ],
-        candidates=[_candidate(snapshot, one, trace) for one in trace.readings[:TRACED]],
+        candidates=[_candidate(snapshot, one) for one in trace.readings[:TRACED]],
         runner_up=_why_lost(trace.readings),
     )
 
 
-def _candidate(snapshot: Snapshot, reading: Reading, trace: Trace) -> schemas.CandidateTrace:
+def _candidate(snapshot: Snapshot, reading: Reading) -> schemas.CandidateTrace:
     passage = reading.hit.passage
     return schemas.CandidateTrace(
         passage_id=snapshot.passage_id(passage),
         text=reading.span.of(snapshot.text(snapshot.document_of(passage))),
         kind=reading.kind.value,
         score=round(reading.score, 4),
-        confidence=round(confidence(reading, trace.readings), 4),
+        confidence=round(confidence(reading), 4),
         features=dict(zip(FEATURES, (round(value, 4) for value in reading.features), strict=True)),
     )
 

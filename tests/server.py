@@ -1,6 +1,7 @@
 """What the outside tests share: a home with its own corpus and index, real servers, the application unwired.
 
-A plugin (`pytest_plugins = ("tests.server",)`), because its fixtures are for some test files only.
+A plugin (`pytest_plugins = ("tests.server",)`), because its fixtures are for some test files only; they
+import it too, before pytest does, so its assertions stay as they are (PYTEST_DONT_REWRITE) and say more.
 """
 
 from __future__ import annotations
@@ -76,13 +77,17 @@ class Home:
         values = {"corpus": self.corpus, "data": self.data, "model": self.encoder, "port": 0} | settings
         return own | {f"PULLQUOTE_{name.upper()}": str(value) for name, value in values.items()}
 
-    def run(
-        self, *arguments: str | Path, cwd: Path | None = None, **settings: object
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str | bytes | Path, **settings: object) -> subprocess.CompletedProcess[str]:
         """Return how `pullquote` with these arguments ended."""
+        return self.run_in(self.folder, *arguments, **settings)
+
+    def run_in(
+        self, folder: Path, *arguments: str | bytes | Path, **settings: object
+    ) -> subprocess.CompletedProcess[str]:
+        """Return how `pullquote` with these arguments ended in another working folder."""
         return subprocess.run(
             [COMMAND, *arguments],
-            cwd=cwd or self.folder,
+            cwd=folder,
             env=self.environment(**settings),
             capture_output=True,
             encoding="utf-8",

@@ -25,9 +25,31 @@ WHEN = "2025-01-01T00:00:00Z"
 
 PHRASES = [
     *("the dynamic graph", "Python, C++", "released in 2016", "TensorFlow.js 2.13.0", "It isn't so", "TFX"),
-    *("שלום עולם", "مرحبا بالعالم", "e\u0301tude de l'a\u0300me", "😀👩\u200d👩\u200d👧 🇫🇷", "snow ☃", "数据科学"),
-    *("Dr. Who", "max_retries", "see https://example.org/a_b?c=d", "a\tb", "zero\u200bwidth", "soft\u00adhyphen"),
-    *("non\u00a0breaking", "line\u2028separator", "3.4", "**bold** move", "*[link](/u 'v')*", "`code`", "<b>b</b>"),
+    *(
+        "שלום עולם",
+        "مرحبا بالعالم",
+        "e\u0301tude de l'a\u0300me",
+        "😀👩\u200d👩\u200d👧 🇫🇷",
+        "snow ☃",
+        "数据科学",
+    ),
+    *(
+        "Dr. Who",
+        "max_retries",
+        "see https://example.org/a_b?c=d",
+        "a\tb",
+        "zero\u200bwidth",
+        "soft\u00adhyphen",
+    ),
+    *(
+        "non\u00a0breaking",
+        "line\u2028separator",
+        "3.4",
+        "**bold** move",
+        "*[link](/u 'v')*",
+        "`code`",
+        "<b>b</b>",
+    ),
 ]
 ENORMOUS = ["x" * 3000, "ab-" * 1500, "字" * 2000, "e\u0301" * 1500, "😀" * 1000, "a/b&" * 700, "| " * 1500]
 phrases = st.lists(st.sampled_from(PHRASES), min_size=1, max_size=5).map(" ".join)
@@ -158,7 +180,11 @@ def sources(files: Mapping[str, bytes], when: str = WHEN) -> list[Source]:
 
 
 def made(
-    files: Mapping[str, bytes], folder: Path, *, previous: Snapshot | None = None, encoder: Encoder | None = None
+    files: Mapping[str, bytes],
+    folder: Path,
+    *,
+    previous: Snapshot | None = None,
+    encoder: Encoder | None = None,
 ) -> Snapshot:
     """Return the snapshot of `files`, built in the new `folder`."""
     folder.mkdir(parents=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from index.encoder import Encoding, Export, TextTooLong, Vector, quantize
 
-DIMENSION = 96
+DIMENSION = 384
 TOKEN_DIMENSION = 64
 WINDOW = 40
 """Small, so that ordinary paragraphs have to be split."""
@@ -41,8 +41,12 @@ class StandIn:
         self.calls: list[list[str]] = []
         """The document texts of each call, in order."""
 
+    def tokens(self, text: str) -> list[str]:
+        """Return the tokens of `text`, which alone decide its vector."""
+        return TOKEN.findall(text)
+
     def count_tokens(self, text: str) -> int:
-        return len(TOKEN.findall(text))
+        return len(self.tokens(text))
 
     def encode_documents(
         self, texts: Sequence[str], progress: Callable[[int], None] | None = None
@@ -57,6 +61,9 @@ class StandIn:
 
     def encode_question(self, question: str) -> Encoding:
         return _encoding(question)
+
+    def is_word(self, text: str) -> bool:
+        return self.count_tokens(text) == 1
 
     def rarity(self, tokens: NDArray[np.int64]) -> float:
         return 1.0 if len(tokens) != 1 else int(tokens[0]) % 97 / 97

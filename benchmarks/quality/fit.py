@@ -1,0 +1,164 @@
+"""Fits the reader's weights and the calibration of confidence; prints the constants and what they score.
+
+    python benchmarks/quality/fit.py [--squad FOLDER] [--work FOLDER]
+
+Fitted on the looked-at halves alone, every set with the same weight, however many questions it has.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from scipy.optimize import minimize
+
+from benchmarks.quality import tables
+from benchmarks.quality.mechanisms import Patch, constant, patched
+from benchmarks.quality.run import arguments, asked, folder
+from benchmarks.quality.sets import Set, open_sets
+from index.reader import FEATURES, Reading
+from index.snapshot import Snapshot
+from service import answer
+from service.askers import put_here
+from service.figures import figures
+from service.known import KnownQuestion, holds_gold, is_short
+
+WEIGHTS_L2 = 0.003
+"""Times the squared weights, beside the mean loss of a question in each set."""
+
+CALIBRATION_L2 = 2.5e-5
+"""The same for the calibration: only so much that it ends."""
+
+Floats = NDArray[np.float64]
+out = Console(highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The candidates of one question."""
+
+    features: Floats
+    """float64 (candidates, features)."""
+    right: NDArray[np.bool_]
+    """bool (candidates,)."""
+
+
+def read_all(one: Set, questions: Sequence[KnownQuestion]) -> list[Read]:
+    """Return every candidate of every question, right or not."""
+    with patched(constant("index.reader", "KEPT", sys.maxsize)):
+        return [_read(one, known) for known in questions]
+
+
+def _read(one: Set, known: KnownQuestion) -> Read:
+    trace = put_here(one.index, known).trace
+    readings = trace.readings if trace else ()
+    features = np.array([reading.features for reading in readings], dtype=np.float64)
+    right = [is_right(one.index.snapshot, known, reading) for reading in readings]
+    return Read(features.reshape(-1, len(FEATURES)), np.array(right, dtype=bool))
+
+
+def is_right(snapshot: Snapshot, known: KnownQuestion, reading: Reading) -> bool:
+    """Return whether a candidate would be a right answer."""
+    number, span = snapshot.document_of(reading.hit.passage), reading.span
+    words = span.of(snapshot.text(number))
+    placed = not known.gold_places or known.is_at_gold(snapshot.documents[number].id, span.start, span.end)
+    return known.answerable and placed and holds_gold(known, words) and is_short(words)
+
+
+def fit_weights(sets: Mapping[str, Sequence[Read]]) -> Floats:
+    """Return float64 (features,): the weights under which right candidates are likeliest to come first.
+
+    Listwise softmax over the candidates of a question; questions without a right one say nothing.
+    """
+    useful = {name: [one for one in reads if one.right.any()] for name, reads in sets.items()}
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        total, gradient = WEIGHTS_L2 * float(weights @ weights), 2 * WEIGHTS_L2 * weights
+        for reads in useful.values():
+            for one in reads:
+                scores = one.features @ weights
+                every, right = softmax(scores), np.where(one.right, softmax(scores, one.right), 0.0)
+                total -= float(np.log(every[one.right].sum())) / len(reads)
+                gradient = gradient + (every - right) @ one.features / len(reads)
+        return total, gradient
+
+    return np.asarray(minimize(loss, np.zeros(len(FEATURES)), jac=True, method="L-BFGS-B").x)
+
+
+def softmax(scores: Floats, among: NDArray[np.bool_] | None = None) -> Floats:
+    """Return float64 (candidates,) that sums to 1; candidates not `among` get 0."""
+    kept = scores if among is None else np.where(among, scores, -np.inf)
+    raised = np.exp(kept - kept.max())
+    return np.asarray(raised / raised.sum())
+
+
+def winners(reads: Sequence[Read], weights: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return what the calibration sees of the best candidates, (questions, inputs), and whether they are right."""
+    rows, right = [], []
+    for one in reads:
+        if len(one.features):
+            scores = one.features @ weights
+            best = int(scores.argmax())
+            values = dict(zip(FEATURES, one.features[best], strict=True)) | {"share": softmax(scores)[best]}
+            rows.append([values[name] for name in answer.CALIBRATION])
+            right.append(bool(one.right[best]))
+    return np.array(rows), np.array(right, dtype=bool)
+
+
+def fit_calibration(sets: Mapping[str, Sequence[Read]], weights: Floats) -> tuple[Floats, float]:
+    """Return the coefficients in the order of CALIBRATION, and the intercept: a logistic regression."""
+    found = [winners(reads, weights) for reads in sets.values()]
+    inputs = np.concatenate([np.column_stack([rows, np.ones(len(rows))]) for rows, _ in found])
+    signs = np.concatenate([np.where(right, 1.0, -1.0) for _, right in found])
+    counts = np.concatenate([np.full(len(rows), 1 / len(rows) / len(found)) for rows, _ in found])
+
+    def loss(values: Floats) -> tuple[float, Floats]:
+        margins = signs * (inputs @ values)
+        penalty = CALIBRATION_L2 * np.append(values[:-1], 0.0)
+        slope = -counts * signs / (1 + np.exp(np.clip(margins, -500, 500)))
+        total = float(counts @ np.logaddexp(0, -margins) + penalty @ values)
+        return total, inputs.T @ slope + 2 * penalty
+
+    values = np.asarray(minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x)
+    return values[:-1], float(values[-1])
+
+
+def show(title: str, sets: Sequence[Set]) -> None:
+    """Print the figures of the scored halves, under the constants in force."""
+    out.print(f"\n{title}")
+    found = {one.name: figures(asked(one), answer.THRESHOLD) for one in sets}
+    out.print(tables.main_table(found), markup=False)
+
+
+def main() -> None:
+    """Fit, print, score."""
+    given = arguments()
+    with folder(given.work) as work:
+        sets = open_sets(work, given.model, given.squad)
+        looked = {one.name: read_all(one, one.look) for one in sets}
+        weights = np.round(fit_weights(looked), 1)
+        coefficients, intercept = fit_calibration(looked, weights)
+        calibration = dict(zip(answer.CALIBRATION, np.round(coefficients, 1).tolist(), strict=True))
+        out.print("WEIGHTS = {")
+        for name, value in zip(FEATURES, weights.tolist(), strict=True):
+            out.print(f'    "{name}": {value + 0.0:g},')
+        out.print(f"}}\nCALIBRATION = {calibration}\nINTERCEPT = {intercept:.1f}", markup=False)
+        show("as it is", sets)
+        fitted: tuple[Patch, ...] = (
+            constant("index.reader", "_WEIGHTS", weights),
+            constant("service.answer", "CALIBRATION", calibration),
+            constant("service.answer", "INTERCEPT", round(intercept, 1)),
+        )
+        with patched(*fitted):
+            show("with these", sets)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Measures answers on the development sets, beside the plain way and with each mechanism switched off.
+
+    python benchmarks/quality/run.py [--squad FOLDER] [--work FOLDER] [--no-ablation]
+
+Only the halves that are never looked at while developing are scored. Writes RESULTS.md beside itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from rich.console import Console
+
+from benchmarks.quality import baseline, mechanisms, tables
+from benchmarks.quality.sets import Set, open_sets
+from index.export import PACKAGED_MODEL
+from service import __version__
+from service.answer import THRESHOLD
+from service.askers import ask_here
+from service.evaluate import evaluate
+from service.figures import Figures, Outcome, by_type, figures, latency
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+MEANING = """\
+`always`: of the answerable questions, the best candidate is right. `right`: given and right. `right in all`: right
+answers and right refusals, of all questions, with Wilson's 95 % interval. `wrong of given`: of the answers given.
+AURC: area under the risk-coverage curve, ECE: expected calibration error, both best at 0. docs/measuring.md says more."""
+
+say = Console(stderr=True, highlight=False)
+
+
+def asked(one: Set) -> list[Outcome]:
+    """Return what came of the scored questions of a set."""
+    return [result.outcome for result in evaluate(one.score, ask_here(one.index))]
+
+
+def compared(one: Set, ours: Sequence[Outcome]) -> dict[str, Figures]:
+    """Return our figures on a set, and those of the plain way without a threshold and with its best one."""
+    corpus = baseline.plain(one.index.snapshot, one.index.encoder)
+    bound = baseline.best_threshold(baseline.measure(corpus, one.look))
+    plain = baseline.measure(corpus, one.score)
+    return {
+        f"Pullquote, threshold {THRESHOLD:g}": figures(ours, THRESHOLD),
+        "plain, everything answered": figures(plain, 0.0),
+        f"plain, cosine at least {bound:.2f}": figures(plain, bound),
+    }
+
+
+def ablation(sets: Sequence[Set], whole: dict[str, list[Outcome]]) -> str:
+    """Return a table: each mechanism off in turn, for each set what the figures are then."""
+    rows = []
+    for name in mechanisms.MECHANISMS:
+        for one in sets:
+            say.print(f"without {name}: {one.name}")
+            with mechanisms.switched_off(name):
+                found = asked(one)
+            before, after = figures(whole[one.name], THRESHOLD), figures(found, THRESHOLD)
+            rows.append([f"{name}, {one.name}", *tables.lost(before, after)])
+    return tables.table(("without", "recall@5", "always", "right in all", "AURC"), rows)
+
+
+def latencies(whole: dict[str, list[Outcome]]) -> str:
+    """Return a table of milliseconds by stage."""
+    rows = [
+        [f"{name}, {stage}", f"{one.p50:.1f}", f"{one.p95:.1f}"]
+        for name, outcomes in whole.items()
+        for stage, one in latency(outcomes).items()
+    ]
+    return tables.table(("stage", "p50", "p95"), rows)
+
+
+def machine(sets: Sequence[Set]) -> str:
+    """Return what was measured, on what, with what."""
+    export = sets[0].index.encoder.export
+    libraries = ", ".join(
+        f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "faiss-cpu", "bm25s")
+    )
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, Pullquote {__version__}, {os.cpu_count()} cores {platform.machine()}, "
+        f"Python {platform.python_version()}, {libraries}; model {export.model}, "
+        f"fingerprint {export.fingerprint[:16]}"
+    )
+
+
+def report(sets: Sequence[Set], *, with_ablation: bool) -> str:
+    """Return RESULTS.md."""
+    whole: dict[str, list[Outcome]] = {}
+    parts = ["# Quality", "", machine(sets), "", MEANING, ""]
+    for one in sets:
+        say.print(f"{one.name}: {len(one.score)} questions")
+        whole[one.name] = asked(one)
+        found = compared(one, whole[one.name])
+        first = next(iter(found.values()))
+        parts += [f"## {one.name}: {first.questions} questions, {first.answerable} answerable", ""]
+        parts += [tables.main_table(found), ""]
+        types = by_type(whole[one.name], THRESHOLD)
+        parts += [tables.main_table(types), ""] if len(types) > 1 else []
+    parts += ["## Milliseconds a question", "", latencies(whole), ""]
+    if with_ablation:
+        parts += ["## Each mechanism switched off", ""]
+        parts += ["In brackets the difference. Weights and calibration are not fitted again.", ""]
+        parts += [ablation(sets, whole), ""]
+    return "\n".join(parts)
+
+
+@contextmanager
+def folder(given: Path | None) -> Iterator[Path]:
+    """Hand out the folder given, or one that is gone afterwards."""
+    if given is not None:
+        given.mkdir(parents=True, exist_ok=True)
+        yield given
+        return
+    with tempfile.TemporaryDirectory() as made:
+        yield Path(made)
+
+
+def arguments(*switches: str) -> argparse.Namespace:
+    """Return the command line of this script and of fit.py."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--squad", type=Path, help="folder with docs/ and questions.jsonl")
+    parser.add_argument("--work", type=Path, help="keep indexes here and use them again")
+    parser.add_argument("--model", default=PACKAGED_MODEL)
+    for switch in switches:
+        parser.add_argument(switch, action="store_true")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and write RESULTS.md."""
+    given = arguments("--no-ablation")
+    with folder(given.work) as work:
+        sets = open_sets(work, given.model, given.squad)
+        text = report(sets, with_ablation=not given.no_ablation)
+    RESULTS.write_text(text, encoding="utf-8")
+    say.print(f"written to {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

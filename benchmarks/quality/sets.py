@@ -1,0 +1,89 @@
+"""The sets that quality is measured on: documents, their index, and questions with known answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from index.build import Progress
+from index.encoder import Encoder, Encoding, OnnxEncoder
+from index.models import is_export
+from service.answer import Index
+from service.known import KnownQuestion, read_questions
+from service.live import build_index, open_index
+from service.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+OWN = {
+    "article": (ROOT / "corpus/texts", ROOT / "tests/data/article/questions.jsonl"),
+    "manuals": (ROOT / "tests/data/manuals/docs", ROOT / "tests/data/manuals/questions.jsonl"),
+}
+"""The sets that come with the project: folder of documents and file of questions."""
+
+EVERY = 4
+"""Of SQuAD's questions every fourth is looked at, and every fourth, one further on, is scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """One set: its index and its two halves."""
+
+    name: str
+    index: Index
+    look: Sequence[KnownQuestion]
+    score: Sequence[KnownQuestion]
+
+
+class Remembering(OnnxEncoder):
+    """An encoder that encodes each question once: every run over a set asks the same ones."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the export in `folder`."""
+        super().__init__(folder)
+        self._asked: dict[str, Encoding] = {}
+
+    def encode_question(self, question: str) -> Encoding:
+        """Return the encoding of a question."""
+        if question not in self._asked:
+            self._asked[question] = super().encode_question(question)
+        return self._asked[question]
+
+
+def exported(model: str, work: Path) -> str:
+    """Return the MODEL setting of an export of `model`, which is made in `work` where there is none."""
+    if is_export(model):
+        return model
+    folder = work / "encoder"
+    if not is_export(str(folder)):
+        from index.export import export_model, load_model  # noqa: PLC0415  # takes torch along
+
+        folder.mkdir(parents=True, exist_ok=True)
+        export_model(load_model(model), model, folder)
+    return str(folder)
+
+
+def open_sets(work: Path, model: str, squad: Path | None = None) -> list[Set]:
+    """Return all sets, their indexes built in `work`, or taken up where they follow the documents already."""
+    export = exported(model, work)
+    encoder = Remembering(Path(export))
+    found = [
+        Set(name, _index(work / name, documents, export, encoder), *_halves(questions))
+        for name, (documents, questions) in OWN.items()
+    ]
+    if squad is not None:
+        questions = read_questions(squad / "questions.jsonl")
+        index = _index(work / "squad", squad / "docs", export, encoder)
+        found.append(Set("squad", index, questions[::EVERY], questions[1::EVERY]))
+    return found
+
+
+def _halves(questions: Path) -> tuple[list[KnownQuestion], list[KnownQuestion]]:
+    return read_questions(questions, "look"), read_questions(questions, "score")
+
+
+def _index(data: Path, documents: Path, export: str, encoder: Encoder) -> Index:
+    settings = Settings(corpus=documents, data=data, model=export)
+    build_index(settings, Progress())
+    return Index(open_index(settings).snapshot, encoder)

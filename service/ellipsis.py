@@ -1,0 +1,236 @@
+"""Fragments made whole: `and Team?` and `since when?` put into the question before them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from corpus.document import Span
+from index.analysis import terms
+from service.antecedent import Exchange, joined, names_of, short_answer
+from service.wording import (
+    ASKING,
+    AUXILIARIES,
+    CALENDAR,
+    DETERMINERS,
+    PREPOSITIONS,
+    Known,
+    Phrase,
+    Wording,
+    read_wording,
+)
+
+LONGEST_STATEMENT = 200
+"""Code points of an answer that `why?` is put before: a question of two sentences finds neither."""
+
+SENTENCE = 5
+"""An answer of so many words can be asked about with `why`; fewer are a bare value."""
+
+ENDING = " \t\n?!.…,;:"
+
+PLAIN_CAPITAL = re.compile(r"[A-Z][a-z]+")
+"""How the members of a family are often named: `Plus` and `Team` of Ostrelio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What is put into an earlier question: `for the rye tin loaf`."""
+
+    wording: Wording
+    preposition: str
+    body: Span
+    """Without the preposition."""
+
+    @property
+    def text(self) -> str:
+        """Return its words, the preposition too."""
+        return self.wording.text
+
+    @property
+    def determiner(self) -> bool:
+        """Return whether it begins with the, a, my ..."""
+        return self.body.of(self.text).lower().split()[:1] != [] and (
+            self.body.of(self.text).lower().split()[0] in DETERMINERS
+        )
+
+    @property
+    def bare(self) -> str:
+        """Return its words without preposition and determiner."""
+        body = self.body.of(self.text)
+        return body.split(maxsplit=1)[1] if self.determiner and " " in body else body
+
+
+def read_fragment(text: str, known: Known, *, begins: bool) -> Fragment:
+    """Return `text` as a fragment; `begins` where nothing announced it."""
+    first, _, rest = text.partition(" ")
+    preposition = first.lower() if first.lower() in PREPOSITIONS and rest.strip() else ""
+    start = len(text) - len(rest.lstrip()) if preposition else 0
+    return Fragment(read_wording(text, known, begins=begins), preposition, Span(start, len(text)))
+
+
+def filled(fragment: Fragment, frame: Wording, known: Known) -> str:
+    """Return the question `frame` with the fragment in the place of what is parallel to it."""
+    place = (
+        _compared(fragment, frame, known)
+        or _named(fragment, frame, known)
+        or _numbered(fragment, frame)
+        or _phrased(fragment, frame)
+    )
+    if place is None:
+        return _about(fragment, frame) or f"{frame.text.rstrip(ENDING)} {fragment.text}?"
+    span, new = place
+    return frame.text[: span.start] + new + frame.text[span.end :]
+
+
+Place = tuple[Span, str]
+"""What is replaced in the frame, and by what."""
+
+
+def _compared(fragment: Fragment, frame: Wording, known: Known) -> Place | None:
+    """Find a name that the corpus compares with the one in the fragment: `Plus` for `Team`."""
+    wanted = {word.casefold() for word in fragment.bare.split()}
+    for span in reversed(frame.names):
+        for part in _parts(frame, span):
+            for other in known.vocabulary.rivals(part.of(frame.text)):
+                if wanted <= {word.casefold() for word in other.split()}:
+                    return part, other
+    return None
+
+
+def _parts(frame: Wording, span: Span) -> list[Span]:
+    """Return a name and, behind it, its ends: `Ostrelio Plus`, `Plus`."""
+    starts = [token.span.start for token in frame.tokens if span.contains(token.span)]
+    return [Span(start, span.end) for start in starts]
+
+
+def _named(fragment: Fragment, frame: Wording, known: Known) -> Place | None:
+    """Find the name that the name in the fragment takes the place of."""
+    if not fragment.wording.names or not frame.names:
+        return None
+    name = fragment.wording.names[0]
+    rivals = {one.casefold() for one in known.vocabulary.rivals(name.of(fragment.text))}
+    own = set(terms(name.of(fragment.text)))
+
+    def fit(span: Span) -> tuple[bool, bool, bool, int]:
+        text = span.of(frame.text)
+        same = bool(fragment.preposition) and frame.before(span) == fragment.preposition
+        return (text.casefold() in rivals, bool(own & set(terms(text))), same, span.start)
+
+    best = max(frame.names, key=fit)
+    if best.of(frame.text).casefold() == name.of(fragment.text).casefold():
+        return Span(0, 0), ""
+    extra = len(fragment.wording.content) > 0
+    if not extra and _is_member(name.of(fragment.text), known):
+        best = _family_member(frame, best)
+    behind = _behind(frame, best) if extra else best.end
+    return Span(best.start, behind), fragment.bare
+
+
+def _is_member(name: str, known: Known) -> bool:
+    return PLAIN_CAPITAL.fullmatch(name) is not None and known.is_word(name.lower())
+
+
+def _family_member(frame: Wording, span: Span) -> Span:
+    """Return the last word of a name of several if it is spelled like a member of a family."""
+    last = _parts(frame, span)[-1]
+    return last if PLAIN_CAPITAL.fullmatch(last.of(frame.text)) else span
+
+
+def _behind(frame: Wording, span: Span) -> int:
+    """Return where the words that belong to a name end: `PyTorch model deployment`."""
+    end = span.end
+    for token in frame.tokens:
+        if token.span.start > end and token.has_content and frame.text[end : token.span.start] == " ":
+            end = token.span.end
+    return end
+
+
+def _numbered(fragment: Fragment, frame: Wording) -> Place | None:
+    """Find the number of the same shape: `3.2.1` for `3.2.0`."""
+    shape = _shape(fragment.bare)
+    if not any(one.isdigit() for one in shape) or " " in fragment.bare.strip():
+        return None
+    places = [one.span for one in frame.tokens if _shape(one.span.of(frame.text)) == shape]
+    return (places[-1], fragment.bare) if places else None
+
+
+def _shape(text: str) -> str:
+    """Return how a number or code is written, each run of digits as one: `3.2.1` as `9.9.9`."""
+    return re.sub(r"\d+", "9", text)
+
+
+def _phrased(fragment: Fragment, frame: Wording) -> Place | None:
+    """Find the noun phrase that is parallel: with a word in common, the same preposition, or the same article."""
+    own = {term for token in fragment.wording.tokens if token.has_content for term in terms(token.lower)}
+    for phrase in reversed(frame.phrases):
+        if own & set(terms(phrase.span.of(frame.text))):
+            keeps = phrase.determiner and not fragment.determiner
+            determiner = phrase.span.of(frame.text).split()[0] + " " if keeps else ""
+            return phrase.span, determiner + fragment.body.of(fragment.text)
+    if fragment.preposition:
+        same = [one for one in frame.phrases if one.preposition == fragment.preposition]
+    elif CALENDAR.fullmatch(fragment.bare) or fragment.wording.names:
+        same = []
+    else:
+        same = [one for one in frame.phrases if one.determiner == fragment.determiner]
+        # `What is the capacity of the lamp?`, `and the weight?`: what is asked for comes first.
+        same = same[:1] if fragment.determiner else sorted(same, key=lambda one: not one.asked)
+    return (same[-1].span, fragment.body.of(fragment.text)) if same else None
+
+
+def _about(fragment: Fragment, frame: Wording) -> str:
+    """Return the fragment as a question about the frame's names: `the license of PyTorch?`; empty if unfit."""
+    names = names_of(frame)
+    fits = fragment.determiner and not fragment.preposition and not fragment.wording.names and names
+    return f"What about {fragment.text} of {joined(names)}?" if fits else ""
+
+
+def asked_again(asking: str, latest: Exchange) -> str:
+    """Return the latest question asked with other words of asking: `since when?`, `why not?`."""
+    answer = latest.answer
+    asking = asking[:1].upper() + asking[1:]
+    if asking.lower().startswith(("why", "how come")) and len(answer.split()) >= SENTENCE:
+        statement = re.split(r"(?<=[.!?])\s", answer, maxsplit=1)[0]
+        return f"{asking} {_cut(statement)}?"
+    return f"{asking} {_rest(latest)}?"
+
+
+def _cut(text: str) -> str:
+    """Return the first words of a text, as many as a question holds."""
+    if len(text) <= LONGEST_STATEMENT:
+        return text.rstrip(ENDING)
+    return text[:LONGEST_STATEMENT].rpartition(" ")[0].rstrip(ENDING) or text[:LONGEST_STATEMENT]
+
+
+def _rest(latest: Exchange) -> str:
+    """Return the latest question without its words of asking, and with its answer where that is short."""
+    question = latest.question
+    tokens = question.tokens
+    at = next((number for number, token in enumerate(tokens[:3]) if token.lower in ASKING), None)
+    if at is None or (at and tokens[0].lower not in PREPOSITIONS):
+        opens = tokens and tokens[0].lower in AUXILIARIES
+        return (question.text[:1].lower() + question.text[1:] if opens else question.text).rstrip(ENDING)
+    answer = short_answer(latest)
+    for token in tokens[at + 1 :]:
+        if not (token.has_content or token.lower in ("much", "many", *AUXILIARIES)):
+            break
+        if token.lower in AUXILIARIES:
+            rest = question.text[token.span.start :].rstrip(ENDING)
+            return f"{rest} {answer}".rstrip()
+    behind = _end_of_asking(question, at)
+    asked = question.text[tokens[at].span.start : behind].lower()
+    someone = "someone" if asked.startswith("who") else asked
+    return f"was it that {answer or someone} {question.text[behind:].strip().rstrip(ENDING)}"
+
+
+def _end_of_asking(question: Wording, at: int) -> int:
+    """Return where the words of asking end: `Which light`."""
+    asked: Sequence[Phrase] = [one for one in question.phrases if one.asked]
+    return asked[0].span.end if asked else question.tokens[at].span.end
+
+
+def without_preposition(text: str) -> str:
+    """Return the words behind the preposition that a text begins with, if it does."""
+    first, _, rest = text.partition(" ")
+    return rest if first.lower() in PREPOSITIONS else text

@@ -1,0 +1,135 @@
+"""Laws of the corpus folder: whatever lies in it, there is an index or a named problem."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus.folder import Skipped, Source, scan
+from index.build import Progress, build, plan
+from index.refresh import rehearse
+from index.snapshot import Snapshot
+from index.store import Store
+from service.answer import Index, ask
+from tests.laws.corpora import LARGEST, Files, folders, laid, made, published, share, sources
+from tests.laws.standin import WINDOW, StandIn
+
+ODD = st.text(
+    st.one_of(
+        st.sampled_from("a.-_# %?*'\"\\~é字😀\u202e\u0301\n\t\x7f"), st.characters(exclude_characters="/\0")
+    ),
+    min_size=1,
+    max_size=20,
+).filter(lambda name: name not in (".", ".."))
+SUFFIXES = st.sampled_from([".md", ".MD", ".txt", ".text", ".markdown", ".pdf", ".png", "", ".md.bak"])
+NAMES = st.one_of(
+    st.tuples(ODD, SUFFIXES).map(lambda both: os.fsencode("".join(both).encode("utf-8", "replace"))),
+    st.tuples(st.binary(min_size=1, max_size=8), SUFFIXES).map(
+        lambda both: both[0].replace(b"/", b"-").replace(b"\0", b"-") + both[1].encode()
+    ),
+).filter(lambda name: name not in (b".", b".."))
+KINDS = ("file", "file", "file", "file", "folder", "link", "lost link", "pipe", "unreadable")
+DATA = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.text(max_size=60).map(lambda text: text.encode("utf-16", "surrogatepass")),
+    st.sampled_from([b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\n", b"# ", b"> " * 500, b"- " * 500, b"[" * 500]),
+    st.sampled_from([b"#" * 70_000, b"|" * 3000, b"a|b\n-|-\n" + b"c|d\n" * 500, b"x" * (LARGEST + 1)]),
+)
+
+
+def put(folder: Path, name: bytes, kind: str, data: bytes) -> None:
+    """Put one thing into `folder`, unless its name is taken."""
+    path = Path(os.fsdecode(os.path.join(os.fsencode(folder), name)))
+    if os.path.lexists(path):
+        return
+    if kind == "folder":
+        path.mkdir()
+        (path / "inner.md").write_bytes(data)
+    elif kind == "link":
+        path.symlink_to("/etc/passwd")
+    elif kind == "lost link":
+        path.symlink_to("nowhere")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(data)
+        if kind == "unreadable":
+            path.chmod(0)
+
+
+@given(st.lists(st.tuples(NAMES, st.sampled_from(KINDS), DATA), max_size=6))
+@share(0.5)
+def test_any_folder(things: list[tuple[bytes, str, bytes]]) -> None:
+    """Any files under any names are indexed or named with the reason, and the rest can be asked of."""
+    with tempfile.TemporaryDirectory() as aside:
+        corpus = Path(aside) / "corpus"
+        corpus.mkdir()
+        for name, kind, data in things:
+            put(corpus, name, kind, data)
+        found = list(scan(corpus, largest=LARGEST))
+        encoder = StandIn()
+        planned = plan(None, found, encoder.export.fingerprint)
+        rehearse(corpus, None, encoder, largest=LARGEST, full=False)
+        (Path(aside) / "index").mkdir()
+        manifest = build(planned, None, encoder, Path(aside) / "index", Progress())
+        snapshot = Snapshot(Path(aside) / "index", manifest)
+        listed = [one.id for one in snapshot.documents] + [one.id for one in snapshot.skipped]
+        assert sorted(listed) == sorted(one.id for one in found)
+        assert all(one.reason for one in snapshot.skipped)
+        assert not any("could not be parsed" in one.reason for one in snapshot.skipped)
+        ask(Index(snapshot, encoder), "What is written in passwd?")
+        assert b"root:" not in b"".join(one.data for one in found if isinstance(one, Source))
+
+
+@given(folders(), st.randoms(use_true_random=False))
+@share(0.1)
+def test_order_of_files(files: Files, random: object) -> None:
+    """The order in which files were made changes neither what is read nor the index."""
+    shuffled = dict(reversed(files.items()))
+    with tempfile.TemporaryDirectory() as aside:
+        one, two = laid(files, Path(aside) / "one"), laid(shuffled, Path(aside) / "two")
+
+        def seen(folder: Path) -> list[tuple[str, str]]:
+            return [(one.id, one.sha if isinstance(one, Source) else one.reason) for one in scan(folder)]
+
+        assert seen(one) == seen(two) == [(one.id, one.sha) for one in sources(files)]
+
+
+@given(folders())
+@share(0.1)
+def test_nothing_changed(files: Files) -> None:
+    """A plan for an unchanged folder has the same version and says that nothing changed."""
+    with tempfile.TemporaryDirectory() as aside:
+        held = made(files, Path(aside) / "index")
+        planned = plan(held, sources(files), held.manifest.fingerprint)
+        assert planned.version == held.version
+        assert (planned.change.added, planned.change.changed, planned.change.removed) == ((), (), ())
+        assert sorted(planned.change.unchanged) == sorted(files)
+
+
+@given(folders(), folders())
+@share(0.1)
+def test_rehearsal(before: Files, after: Files) -> None:
+    """A dry run says what the build then does: version, changes, passages, encoded ones."""
+    with tempfile.TemporaryDirectory() as aside:
+        held = made(before, Path(aside) / "held")
+        corpus, encoder, progress = laid(after, Path(aside) / "corpus"), StandIn(), Progress()
+        corpus.mkdir(exist_ok=True)
+        planned, total, encoded = rehearse(corpus, held, encoder, largest=LARGEST, full=False)
+        store = Store(Path(aside) / "data")
+        with store.writing(), store.draft() as draft:
+            manifest = build(
+                plan(held, scan(corpus), encoder.export.fingerprint), held, encoder, draft, progress
+            )
+        assert (manifest.version, manifest.counts["passages"]) == (planned.version, total)
+        assert progress.encoded == encoded
+        assert progress.done == progress.passages == total
+        changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
+        assert set(planned.change.added) == after.keys() - before.keys()
+        assert set(planned.change.removed) == before.keys() - after.keys()
+        assert set(planned.change.changed) == changed
