@@ -15,7 +15,7 @@ from index.analysis import words
 from index.columns import KINDS, NONE, TERM_FIELDS, TOKEN_FIELDS, span_at
 from index.encoder import TOKEN_SCALE, Vector
 from index.question import Question
-from index.search import Hit
+from index.search import DECIMALS, Hit
 from index.snapshot import Snapshot
 
 READ = 20
@@ -139,7 +139,7 @@ def read(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> list[Re
     if not len(evidence.candidates):
         return []
     features = _features(snapshot, question, evidence)
-    scores = features @ _WEIGHTS
+    scores = np.round(features @ _WEIGHTS, DECIMALS)
     competing = np.flatnonzero(evidence.candidates["kind"] != KINDS.index(CandidateKind.SPAN))
     shares = np.zeros(len(scores))
     shares[competing] = np.exp(scores[competing] - scores[competing].max())

@@ -25,6 +25,10 @@ COMPARED = 20
 MATCH_WEIGHT = 1.0
 """Weight of MaxSim beside the fused score."""
 
+DECIMALS = 5
+"""Scores are compared to this many decimals: equal passages come out different in the last bits, depending on
+where they lie in memory, and the order must not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -59,14 +63,14 @@ def search(
     cosine = similarities(snapshot.columns.vectors, question.vector, rows)
     cosine = np.maximum(cosine, [stated.get(int(row), -1.0) for row in rows])
     share = bm25[rows]
-    fused = cosine + WORDS_WEIGHT * share
-    compared = rows[np.lexsort((rows, -fused))][: max(COMPARED, count)]
+    fused = np.round(cosine + WORDS_WEIGHT * share, DECIMALS)
+    compared = rows[np.lexsort((rows, -fused))][:COMPARED]
     matches = {int(row): match(snapshot, question, int(row)) for row in compared}
     ranks = [{int(row): at for at, row in enumerate(found, start=1)} for found in (by_meaning, by_words)]
     hits = [
         Hit(
             passage=int(row),
-            score=float(fused[at] + MATCH_WEIGHT * matches.get(int(row), 0.0)),
+            score=round(float(fused[at]) + MATCH_WEIGHT * matches.get(int(row), 0.0), DECIMALS),
             similarity=float(cosine[at]),
             similarity_rank=ranks[0].get(int(row)),
             words=float(share[at]),
@@ -75,9 +79,9 @@ def search(
             match=matches.get(int(row)),
         )
         for at, row in enumerate(rows)
-        if int(row) in matches
     ]
-    return sorted(hits, key=lambda hit: (-hit.score, hit.passage))[:count]
+    # Those not compared come behind, so that asking for more passages changes nothing about the first.
+    return sorted(hits, key=lambda hit: (hit.match is None, -hit.score, hit.passage))[:count]
 
 
 def _by_meaning(

@@ -180,17 +180,16 @@ def _answer(reading: Reading, sure: float) -> Answer:
 
 
 def _reordered(hits: Sequence[Hit], readings: Sequence[Reading]) -> tuple[Hit, ...]:
-    """Return the hits with those first that hold the better answers."""
+    """Return the hits that were read with those first that hold the better answers, then the others."""
     best: dict[int, float] = {}
     for reading in readings:
         best.setdefault(reading.hit.passage, reading.score)
     worst = min(best.values(), default=0.0)
-    return tuple(
-        sorted(
-            hits,
-            key=lambda hit: (-best.get(hit.passage, worst) - SEARCH_WEIGHT * hit.score, hit.passage),
-        )
+    read_ones = sorted(
+        hits[:READ],
+        key=lambda hit: (-best.get(hit.passage, worst) - SEARCH_WEIGHT * hit.score, hit.passage),
     )
+    return (*read_ones, *hits[READ:])
 
 
 def _best_in_passage(readings: Sequence[Reading]) -> dict[int, Span]:

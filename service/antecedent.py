@@ -9,9 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus.document import Span
 from index.analysis import terms
-from service.wording import Known, Phrase, Wording, read_wording
+from service.wording import FUNCTION_WORDS, Known, Phrase, Wording, read_wording
 
 LONGEST_ANTECEDENT = 80
 """Code points that a pronoun is replaced by at most: a name or a short phrase, no sentence."""
@@ -59,10 +58,13 @@ def is_refusal(content: str) -> bool:
     return not any(one.isalnum() for one in content) or REFUSAL.match(content) is not None
 
 
-def shown_answer(content: str) -> str:
-    """Return the first line of an answer without its notes and quotation marks."""
+def shown_answer(content: str, known: Known) -> str:
+    """Return the first line of an answer as it can stand in a sentence, without notes and quotation marks."""
     lines = (line.strip() for line in ANSWER_MARKS.sub("", content).splitlines())
-    return next((line for line in lines if line), "").rstrip(" .")
+    line = next((line for line in lines if line), "").rstrip(" .")
+    first = line.partition(" ")[0].lower()
+    plain = first in known.vocabulary and known.vocabulary.spelled(first) == first
+    return first + line[len(first) :] if plain or first in FUNCTION_WORDS - {"i"} else line
 
 
 def short_answer(exchange: Exchange) -> str:
@@ -162,13 +164,14 @@ def names_of(question: Wording) -> list[str]:
 
     A name that no preposition announces comes before one with `of`, that before one with any other.
     """
-
-    def rank(span: Span) -> int:
+    ranks: list[int] = []
+    for number, span in enumerate(question.names):
         before = question.before(span)
-        return 0 if not before else 1 if before == "of" else 2
-
-    ranked = sorted(question.names, key=lambda span: (rank(span), span.start))
-    return list(dict.fromkeys(_short(span.of(question.text)) for span in ranked))
+        between = question.text[question.names[number - 1].end : span.start].strip() if number else ""
+        paired = between in ("and", "or", ",", ", and", ", or")
+        ranks.append(ranks[-1] if paired else 0 if not before else 1 if before == "of" else 2)
+    ranked = sorted(zip(ranks, question.names, strict=True), key=lambda one: (one[0], one[1].start))
+    return list(dict.fromkeys(_short(span.of(question.text)) for _, span in ranked))
 
 
 def joined(names: Sequence[str]) -> str:
@@ -199,7 +202,8 @@ def _unnamed(exchange: Exchange, known: Known, *, plural: bool) -> str:
         found = named[0] if named else short_answer(exchange)
         if found and not any(one.isdigit() for one in found):
             return found
-    fitting = [one for one in question.phrases if plural or not _is_plural(question, one)]
+    fitting = [one for one in question.phrases if _is_plural(question, one) == plural]
+    fitting = fitting or (list(question.phrases) if plural else [])
     best = sorted(fitting, key=lambda one: (one.asked, not one.determiner, one.span.start))
     return _short(_with_complement(question, best[0])) if best else ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from corpus.document import Span
@@ -16,7 +15,6 @@ from service.wording import (
     DETERMINERS,
     PREPOSITIONS,
     Known,
-    Phrase,
     Wording,
     read_wording,
 )
@@ -26,6 +24,9 @@ LONGEST_STATEMENT = 200
 
 SENTENCE = 5
 """An answer of so many words can be asked about with `why`; fewer are a bare value."""
+
+MEASURING = ("per", "as", "like", "than")
+"""Behind these stands no phrase that another one takes the place of by itself: `per month`, `and storage?`."""
 
 ENDING = " \t\n?!.…,;:"
 
@@ -58,7 +59,8 @@ class Fragment:
     def bare(self) -> str:
         """Return its words without preposition and determiner."""
         body = self.body.of(self.text)
-        return body.split(maxsplit=1)[1] if self.determiner and " " in body else body
+        body = body.split(maxsplit=1)[1] if self.determiner and " " in body else body
+        return re.sub(r"(?<=\w) ones?$", "", body)
 
 
 def read_fragment(text: str, known: Known, *, begins: bool) -> Fragment:
@@ -118,13 +120,22 @@ def _named(fragment: Fragment, frame: Wording, known: Known) -> Place | None:
         return (text.casefold() in rivals, bool(own & set(terms(text))), same, span.start)
 
     best = max(frame.names, key=fit)
-    if best.of(frame.text).casefold() == name.of(fragment.text).casefold():
-        return Span(0, 0), ""
+    if name.of(fragment.text).casefold() in {one.casefold() for one in frame.named}:
+        return _alone(frame, name.of(fragment.text))
+    if fragment.preposition not in ("", "for", "of", "with", "about") and not any(fit(best)[:3]):
+        return None
     extra = len(fragment.wording.content) > 0
-    if not extra and _is_member(name.of(fragment.text), known):
+    if _is_member(name.of(fragment.text), known):
         best = _family_member(frame, best)
     behind = _behind(frame, best) if extra else best.end
     return Span(best.start, behind), fragment.bare
+
+
+def _alone(frame: Wording, name: str) -> Place:
+    """Return the place where names are joined, for the one of them that is asked about; else no change."""
+    first, last = frame.names[0], frame.names[-1]
+    joins = frame.text[first.end : last.start].strip() in ("and", "or")
+    return (Span(first.start, last.end), name) if joins else (Span(0, 0), "")
 
 
 def _is_member(name: str, known: Known) -> bool:
@@ -151,8 +162,10 @@ def _numbered(fragment: Fragment, frame: Wording) -> Place | None:
     shape = _shape(fragment.bare)
     if not any(one.isdigit() for one in shape) or " " in fragment.bare.strip():
         return None
-    places = [one.span for one in frame.tokens if _shape(one.span.of(frame.text)) == shape]
-    return (places[-1], fragment.bare) if places else None
+    shapes = [(_shape(one.span.of(frame.text)), one.span) for one in frame.tokens]
+    same = [span for other, span in shapes if other == shape]
+    alike = [span for other, span in shapes if set(other) == set(shape)]
+    return ((same or alike)[-1], fragment.bare) if same or alike else None
 
 
 def _shape(text: str) -> str:
@@ -173,27 +186,41 @@ def _phrased(fragment: Fragment, frame: Wording) -> Place | None:
     elif CALENDAR.fullmatch(fragment.bare) or fragment.wording.names:
         same = []
     else:
-        same = [one for one in frame.phrases if one.determiner == fragment.determiner]
+        same = [
+            one
+            for one in frame.phrases
+            if one.determiner == fragment.determiner and one.preposition not in MEASURING
+        ]
         # `What is the capacity of the lamp?`, `and the weight?`: what is asked for comes first.
         same = same[:1] if fragment.determiner else sorted(same, key=lambda one: not one.asked)
     return (same[-1].span, fragment.body.of(fragment.text)) if same else None
 
 
 def _about(fragment: Fragment, frame: Wording) -> str:
-    """Return the fragment as a question about the frame's names: `the license of PyTorch?`; empty if unfit."""
+    """Return the fragment as a question about the frame's names: `the license for PyTorch?`; empty if unfit."""
     names = names_of(frame)
-    fits = fragment.determiner and not fragment.preposition and not fragment.wording.names and names
-    return f"What about {fragment.text} of {joined(names)}?" if fits else ""
+    if fragment.preposition or fragment.wording.names or CALENDAR.fullmatch(fragment.bare) or not names:
+        return ""
+    return f"What about {fragment.text} for {joined(names)}?"
 
 
 def asked_again(asking: str, latest: Exchange) -> str:
     """Return the latest question asked with other words of asking: `since when?`, `why not?`."""
-    answer = latest.answer
     asking = asking[:1].upper() + asking[1:]
-    if asking.lower().startswith(("why", "how come")) and len(answer.split()) >= SENTENCE:
-        statement = re.split(r"(?<=[.!?])\s", answer, maxsplit=1)[0]
+    wants_reason = asking.lower().startswith(("why", "how come"))
+    if wants_reason and len(latest.answer.split()) >= SENTENCE:
+        statement = re.split(r"(?<=[.!?])\s", latest.answer, maxsplit=1)[0]
         return f"{asking} {_cut(statement)}?"
-    return f"{asking} {_rest(latest)}?"
+    question = latest.question
+    at, end = _asking(question)
+    if at < 0:
+        opens = question.tokens[:1] and question.tokens[0].lower in AUXILIARIES
+        text = question.text[:1].lower() + question.text[1:] if opens else question.text
+        return f"{asking} {text.rstrip(ENDING)}?"
+    if question.tokens[at].lower == asking.lower():
+        return question.text
+    noun = next((one.span.of(question.text) for one in question.phrases if one.asked), "")
+    return f"{asking} {_rest(question, end, short_answer(latest) if wants_reason else noun)}?"
 
 
 def _cut(text: str) -> str:
@@ -203,31 +230,44 @@ def _cut(text: str) -> str:
     return text[:LONGEST_STATEMENT].rpartition(" ")[0].rstrip(ENDING) or text[:LONGEST_STATEMENT]
 
 
-def _rest(latest: Exchange) -> str:
-    """Return the latest question without its words of asking, and with its answer where that is short."""
-    question = latest.question
+def _asking(question: Wording) -> tuple[int, int]:
+    """Return the number of the word that asks and of the first behind its phrase: `Which light`; -1 for none."""
     tokens = question.tokens
-    at = next((number for number, token in enumerate(tokens[:3]) if token.lower in ASKING), None)
-    if at is None or (at and tokens[0].lower not in PREPOSITIONS):
-        opens = tokens and tokens[0].lower in AUXILIARIES
-        return (question.text[:1].lower() + question.text[1:] if opens else question.text).rstrip(ENDING)
-    answer = short_answer(latest)
-    for token in tokens[at + 1 :]:
-        if not (token.has_content or token.lower in ("much", "many", *AUXILIARIES)):
-            break
-        if token.lower in AUXILIARIES:
-            rest = question.text[token.span.start :].rstrip(ENDING)
-            return f"{rest} {answer}".rstrip()
-    behind = _end_of_asking(question, at)
-    asked = question.text[tokens[at].span.start : behind].lower()
-    someone = "someone" if asked.startswith("who") else asked
-    return f"was it that {answer or someone} {question.text[behind:].strip().rstrip(ENDING)}"
+    at = next((number for number, token in enumerate(tokens[:3]) if token.lower in ASKING), -1)
+    if at > 0 and not (tokens[0].lower in PREPOSITIONS or tokens[0].lower in ("and", "but", "so", "also")):
+        return -1, 0
+    end = at + 1
+    while end < len(tokens) and (tokens[end].lower in ("much", "many") or tokens[end].has_content):
+        end += 1
+    if at >= 0 and (end == len(tokens) or tokens[end].lower not in AUXILIARIES):
+        asked = next((one.span.end for one in question.phrases if one.asked), tokens[at].span.end)
+        end = next((number for number, token in enumerate(tokens) if token.span.start >= asked), len(tokens))
+    return at, end
 
 
-def _end_of_asking(question: Wording, at: int) -> int:
-    """Return where the words of asking end: `Which light`."""
-    asked: Sequence[Phrase] = [one for one in question.phrases if one.asked]
-    return asked[0].span.end if asked else question.tokens[at].span.end
+def _rest(question: Wording, end: int, asked: str) -> str:
+    """Return what a question says behind its words of asking, as it is said behind others.
+
+    `asked` stands where they stood: `does PyTorch support`, with `cloud services`.
+    """
+    tokens = question.tokens
+    if end >= len(tokens):
+        return asked
+    text = question.text[tokens[end].span.start :].rstrip(ENDING)
+    if tokens[end].lower in AUXILIARIES:
+        return f"{text} {asked}".rstrip()
+    verb, _, done = text.partition(" ")
+    if any(token.lower == "who" for token in tokens[:end]) and done:  # `Who made it` -> `was it made`
+        return f"was {done} {verb}"
+    return f"{asked} {text}".lstrip()
+
+
+def asked_of(asking: str, frame: Wording) -> str:
+    """Return a question with other words of asking in the place of its own: `and how much water?`."""
+    at, end = _asking(frame)
+    if at < 0 or end >= len(frame.tokens):
+        return ""
+    return f"{asking[:1].upper()}{asking[1:]} {frame.text[frame.tokens[end].span.start :]}"
 
 
 def without_preposition(text: str) -> str:

@@ -54,7 +54,8 @@ SELF_CONTAINED = 2
 
 LINK = re.compile(r"(?:(?:and|but|so|also|or|then)\b[\s,;:.!–-]*)+", re.I)
 INTERJECTION = re.compile(
-    r"(?:(?:ok|okay|well|now|no|yes|sorry|thanks|thank you|right|oh|ah|hmm|great|cool|plus)\s*[,;:.!–-]+\s*)+", re.I
+    r"(?:(?:ok|okay|well|now|no|yes|sorry|thanks|thank you|right|oh|ah|hmm|great|cool|plus)\s*[,;:.!–-]+\s*)+",
+    re.I,
 )
 ABOUT = re.compile(
     r"(?:(?:what|how) about|what of|what(?= if\b)|(?:the )?same (?:question |thing )?(?=for|with|about|in|on)"
@@ -82,12 +83,16 @@ CHATTER = re.compile(
     r"(?: (?:there|so much|very much|that|you|a lot|enough))?",
     re.I,
 )
-DEFINED = re.compile(r"(?:what|who)(?:['’]s| is| are| was| were) (?!there\b)|(?:what does|define|meaning of) ", re.I)
+DEFINED = re.compile(
+    r"(?:what|who)(?:['’]s| is| are| was| were) (?!there\b)|(?:what does|define|meaning of) ", re.I
+)
 """A question for what something is names its topic itself."""
 
 CONDITIONS = ("if", "unless", "because", "while")
 TELLING = ("tell", "explain", "describe", "more", "summarise", "summarize", "elaborate")
-CHOICE = re.compile(r"which (?:one|ones|of (?:the (?:two|both)|them|these|those|both))\b|which(?= (?:is|was|has)\b)", re.I)
+CHOICE = re.compile(
+    r"which (?:one|ones|of (?:the (?:two|both)|them|these|those|both))\b|which(?= (?:is|was|has)\b)", re.I
+)
 
 
 Change = tuple[str, str]
@@ -248,8 +253,11 @@ def _is_bare(asked: Asked) -> bool:
 def _stands_alone(core: Wording) -> bool:
     """Return whether a phrase names what it is about: `the license of TensorFlow`."""
     first = core.names[0] if core.names else None
-    return first is not None and bool(core.before(first)) and core.content[:1] != [] and (
-        core.content[0].span.end < first.start
+    return (
+        first is not None
+        and bool(core.before(first))
+        and core.content[:1] != []
+        and (core.content[0].span.end < first.start)
     )
 
 
@@ -272,7 +280,7 @@ def _wants_topic(asked: Asked) -> bool:
     tokens, content = asked.wording.tokens, asked.wording.content
     if asked.linked:
         return len(tokens) <= CONTINUED
-    if len(tokens) > IMPLICIT or DEFINED.match(asked.core.text):
+    if len(tokens) > IMPLICIT or DEFINED.fullmatch(asked.core.text):
         return False
     if asked.first in (*ASKING, *AUXILIARIES, *TELLING):
         return len(content) < SELF_CONTAINED

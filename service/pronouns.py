@@ -22,6 +22,8 @@ from service.wording import (
     Wording,
 )
 
+MOTION = {"get", "go", "come", "travel", "drive", "walk", "reach", "send", "ship", "move"}
+
 Place = tuple[Span, str]
 """A part of a question and what takes its place."""
 
@@ -30,7 +32,22 @@ THINGS = {"it", "its", "itself"}
 GROUPS = {"they", "them", "their", "theirs", "themselves"}
 PERSONS = {"he", "she", "him", "her", "his", "hers"}
 DEMONSTRATIVES = {"that", "this", "these", "those"}
-CLAUSE = {"and", "but", "or", "if", "when", "after", "before", "because", "that", "so", "while", "once", "which", "who"}
+CLAUSE = {
+    "and",
+    "but",
+    "or",
+    "if",
+    "when",
+    "after",
+    "before",
+    "because",
+    "that",
+    "so",
+    "while",
+    "once",
+    "which",
+    "who",
+}
 """Words behind which a pronoun may stand for something in its own question: `buy a lamp and return it`."""
 
 DEICTIC = re.compile(
@@ -39,24 +56,101 @@ DEICTIC = re.compile(
 )
 """What `this` points at without anything having been said of it."""
 
-JUDGED = (
-    "true possible likely necessary allowed important ok okay clear better best worth common hard easy safe required"
-    " advisable recommended normal legal enough time fine good bad too permitted difficult cheaper faster sensible"
-).split()
+JUDGED = [
+    "true",
+    "possible",
+    "likely",
+    "necessary",
+    "allowed",
+    "important",
+    "ok",
+    "okay",
+    "clear",
+    "better",
+    "best",
+    "worth",
+    "common",
+    "hard",
+    "easy",
+    "safe",
+    "required",
+    "advisable",
+    "recommended",
+    "normal",
+    "legal",
+    "enough",
+    "time",
+    "fine",
+    "good",
+    "bad",
+    "too",
+    "permitted",
+    "difficult",
+    "sensible",
+]
 EXPLETIVE = re.compile(
-    rf"it (?:be )?(?:still |really |also )?(?:(?:{'|'.join(JUDGED)})\b.*\b(?:to|that|for|if|when|whether|\w+ing)\b"
+    rf"it (?:be )?(?:still |really |also )?(?:(?:{'|'.join(JUDGED)})\b.*\b(?:to|that|if|when|whether|\w+ing)\b"
     r"|(?:takes?|took|taking|costs?)\b.* to\b|(?:rain|snow)(?:s|ing|ed)?\b)",
     re.I | re.S,
 )
 """`is it true that`, `does it take ... to`: the word stands for nothing."""
 
-CLOCK = re.compile(r"what (?:time|day|date|year) is it\b", re.I)
+JUDGEMENT = re.compile(
+    r"(?:is|was|isn['’]t|wasn['’]t) (?:it|that|this) (?:really |all |actually )?"
+    r"(?:true|correct|right|so|possible|ok|okay|certain|sure|wrong|all)\W*",
+    re.I,
+)
+"""`is that true?` asks about what was said, not about a thing."""
+
+VERBS = frozenset(
+    [
+        "include",
+        "cost",
+        "mean",
+        "work",
+        "happen",
+        "take",
+        "apply",
+        "cover",
+        "help",
+        "need",
+        "require",
+        "make",
+        "change",
+        "affect",
+        "come",
+        "go",
+        "use",
+        "run",
+        "last",
+        "expire",
+        "start",
+        "begin",
+        "end",
+        "stop",
+        "have",
+        "support",
+        "count",
+        "matter",
+        "exist",
+        "say",
+        "show",
+        "contain",
+        "depend",
+        "differ",
+    ]
+)
+
+CLOCK = re.compile(r"\bwhat (?:time|day|date|year) is it\b", re.I)
 
 CHOICES = re.compile(
     r"\b(?P<which>the (?:former|latter)|the (?:first|second)(?: one)?(?=\W*$| [a-z]+\W*$)"
     r"|the other(?: ones?)?)\b(?: (?!day|hand|side|way|half|end|party|direction)(?P<noun>[a-z]+))?",
     re.I,
 )
+COMPARING = re.compile(r"\b(?:differ|differences?|compared?|comparison|alike|each|both|between)\b", re.I)
+"""What is said of two things at once."""
+
 THE_ONE = re.compile(r"\b(?P<which>this|that|the) one\b", re.I)
 
 
@@ -93,7 +187,11 @@ def _choices(question: Wording, talk: Talk, known: Known) -> Iterator[Place]:
             chosen = pair[which.split()[1] in ("latter", "second")] if pair else ""
         if chosen:
             noun = match["noun"] or ""
-            names_it = noun and noun not in AUXILIARIES | PREPOSITIONS and match.end() == len(question.text.rstrip(" ?!."))
+            names_it = (
+                noun
+                and noun not in AUXILIARIES | PREPOSITIONS
+                and match.end() == len(question.text.rstrip(" ?!."))
+            )
             article = "the " if names_it else ""
             yield Span(match.start("which"), match.end("which")), article + chosen
     for match in THE_ONE.finditer(question.text):
@@ -109,10 +207,14 @@ def _place(question: Wording, at: int, talk: Talk, known: Known) -> Place | None
     if token.lower == "there":
         return _there(question.tokens, at, talk, known)
     if token.lower == "both":
-        pair = antecedent.topic(talk, known, only_names=True)
-        return (token.span, f"both {pair}") if " and " in pair and not question.names else None
+        pair = antecedent.alternatives(talk, known)
+        behind = _at(question.tokens, at + 1)
+        listed = behind is not None and (behind.is_name or behind.lower in DETERMINERS)
+        return (token.span, f"both {antecedent.joined(pair)}") if pair and not listed else None
     possessive = token.lower in POSSESSIVE or (
-        token.lower == "her" and _at(question.tokens, at + 1) is not None and question.tokens[at + 1].has_content
+        token.lower == "her"
+        and _at(question.tokens, at + 1) is not None
+        and question.tokens[at + 1].has_content
     )
     if token.lower in THINGS and not _is_expletive(question.text, token):
         stands_for = antecedent.thing
@@ -125,6 +227,8 @@ def _place(question: Wording, at: int, talk: Talk, known: Known) -> Place | None
     if _stands_inside(question, at, possessive=possessive):
         return None
     found = stands_for(talk, known)
+    if token.lower in GROUPS and COMPARING.search(question.text):
+        found = antecedent.joined(antecedent.alternatives(talk, known) or (found,))
     return token.span, _possessive(found) if possessive and found else found
 
 
@@ -178,7 +282,10 @@ def _demonstrative(question: Wording, at: int, talk: Talk, known: Known) -> Plac
         return None
     last = at + 2 == len(tokens)
     acts = before is not None and before.lower in DO | MODALS
-    judged = before is not None and before.lower in BE and at == 1
+    manner = tokens[0].lower in ("how", "when", "where", "why")
+    judged = before is not None and before.lower in BE and (at == 1 or manner)
+    if acts and behind.lower in VERBS:
+        return token.span, stands_for(talk, known)
     if last and (acts or judged):  # `does that cost`, `is that included`
         return token.span, stands_for(talk, known)
     return _with_noun(question, at, drops=acts, stands_for=stands_for(talk, known))
@@ -207,5 +314,6 @@ def _there(tokens: Sequence[Token], at: int, talk: Talk, known: Known) -> Place 
     if any(one is not None and one.lower in exists for one in (before, behind)):
         return None
     found = antecedent.thing(talk, known)
-    placed = before is not None and before.lower in PREPOSITIONS
-    return (tokens[at].span, found if placed or not found else f"at {found}")
+    if not found or before is None or before.lower in PREPOSITIONS:
+        return tokens[at].span, found
+    return tokens[at].span, f"to {found}" if before.lower in MOTION else f"at {found}"

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(
         default=None,
         min_length=8,
-        description="Key for changes; without one they work from this machine only."
+        description="Key for changes; without one they work from this machine only.",
     )
     allowed_origins: Names = Field(
         default=[], description="Web origins that may ask from a browser (CORS), separated by commas."

@@ -10,24 +10,103 @@ from corpus.document import Span
 from index.analysis import STOPWORDS, words
 from index.vocabulary import Vocabulary
 
-ASKING = frozenset("what which who whom whose when where why how what's who's where's".split())
+ASKING = frozenset(
+    ["what", "which", "who", "whom", "whose", "when", "where", "why", "how", "what's", "who's", "where's"]
+)
 DETERMINERS = frozenset(
-    "the a an my your our their its his her this that these those any some each every no all another".split()
+    [
+        "the",
+        "a",
+        "an",
+        "my",
+        "your",
+        "our",
+        "their",
+        "its",
+        "his",
+        "her",
+        "this",
+        "that",
+        "these",
+        "those",
+        "any",
+        "some",
+        "each",
+        "every",
+        "no",
+        "all",
+        "another",
+    ]
 )
-DO = frozenset("do does did don't doesn't didn't".split())
+DO = frozenset(["do", "does", "did", "don't", "doesn't", "didn't"])
 MODALS = frozenset(
-    "can could may might must shall should will would can't couldn't mustn't shouldn't won't wouldn't".split()
+    [
+        "can",
+        "could",
+        "may",
+        "might",
+        "must",
+        "shall",
+        "should",
+        "will",
+        "would",
+        "can't",
+        "couldn't",
+        "mustn't",
+        "shouldn't",
+        "won't",
+        "wouldn't",
+    ]
 )
-BE = frozenset("is are was were am be been isn't aren't wasn't weren't".split())
-HAVE = frozenset("has have had hasn't haven't hadn't".split())
+BE = frozenset(["is", "are", "was", "were", "am", "be", "been", "isn't", "aren't", "wasn't", "weren't"])
+HAVE = frozenset(["has", "have", "had", "hasn't", "haven't", "hadn't"])
 AUXILIARIES = DO | MODALS | BE | HAVE
 PREPOSITIONS = frozenset(
-    "of in on at for to from with without by about into onto over under between during before after since until"
-    " within through per via as like than against across around besides except inside outside near if unless"
-    " while because".split()
+    [
+        "of",
+        "in",
+        "on",
+        "at",
+        "for",
+        "to",
+        "from",
+        "with",
+        "without",
+        "by",
+        "about",
+        "into",
+        "onto",
+        "over",
+        "under",
+        "between",
+        "during",
+        "before",
+        "after",
+        "since",
+        "until",
+        "within",
+        "through",
+        "per",
+        "via",
+        "as",
+        "like",
+        "than",
+        "against",
+        "across",
+        "around",
+        "besides",
+        "except",
+        "inside",
+        "outside",
+        "near",
+        "if",
+        "unless",
+        "while",
+        "because",
+    ]
 )
 """With the conjunctions that begin an adjunct in the same way: `if I pay yearly`."""
-SUBJECTS = frozenset("i you we they he she it one people somebody someone".split())
+SUBJECTS = frozenset(["i", "you", "we", "they", "he", "she", "it", "one", "people", "somebody", "someone"])
 CALENDAR = re.compile(
     r"(mon|tues|wednes|thurs|fri|satur|sun)days?|weekdays?|weekends?|january|february|march|april|june|july"
     r"|august|september|october|november|december",
@@ -42,8 +121,33 @@ FUNCTION_WORDS = (
     | AUXILIARIES
     | PREPOSITIONS
     | SUBJECTS
-    | frozenset("there here not yes no ok okay please also too instead else let's i'm i've i'd".split())
+    | frozenset(
+        [
+            "there",
+            "here",
+            "not",
+            "yes",
+            "no",
+            "ok",
+            "okay",
+            "please",
+            "also",
+            "too",
+            "instead",
+            "else",
+            "let's",
+            "i'm",
+            "i've",
+            "i'd",
+        ]
+    )
 )
+
+PREDICATE = re.compile(
+    r".+(?:ed|en|ing|ble)|fed|kept|made|held|built|sold|sent|paid|due|free|ready|known|grown|done|full|hot|cold",
+    re.I,
+)
+"""What may follow the subject of `is`, where a second noun would be a part of the subject."""
 
 TITLE_CASE = 4
 """From so many words on, capitals on all of them are a way of writing and show no names."""
@@ -195,24 +299,35 @@ def _trimmed(tokens: tuple[Token, ...], first: int, end: int) -> tuple[int, int]
     before = tokens[first - 1] if first else None
     earlier = tokens[first - 2].lower if first > 1 else ""
     after = tokens[end].lower if end < len(tokens) else ""
-    if before is None or before.lower in PREPOSITIONS:
+    if before is None:
         return first, end
+    if before.lower in PREPOSITIONS:
+        return first, end - (end == len(tokens) and end - first > 1 and _in_subject(tokens, first - 1))
     if before.lower == "how":
         return end, end
     if before.lower in ("what", "which", "whose", "many", "much"):
         # `which light gave the basil`: without an auxiliary behind it, the last word is the verb.
         return first, end if after in AUXILIARIES else end - 1
     if before.lower in DETERMINERS:
-        asked = {token.lower for token in tokens[: first - 1]}
-        acts = earlier in DO | MODALS or (earlier in BE | HAVE and not asked & {"what", "who", "which"})
+        acts = earlier in DO | MODALS or (earlier in BE and PREDICATE.fullmatch(tokens[end - 1].lower))
         drops = acts and end - first > 1 and after != "of"
         return first, end - 1 if drops else end
     if before.lower in SUBJECTS or before.is_name:
         # `may I return tools`, `does Linux support threads`; not `for Linux users`
         return (first + 1, end) if earlier in AUXILIARIES else (end, end)
     if before.lower in AUXILIARIES:
-        return first, end if after in PREPOSITIONS else first + 1
+        return first, end if after == "of" else first + 1
     return first, end
+
+
+def _in_subject(tokens: tuple[Token, ...], preposition: int) -> bool:
+    """Return whether an `of` belongs to the subject: `does exit code 5 of drembake mean`, its verb is yet to come."""
+    if tokens[preposition].lower != "of":
+        return False
+    at = preposition - 1
+    while at >= 0 and (tokens[at].has_content or tokens[at].lower in DETERMINERS):
+        at -= 1
+    return at >= 0 and tokens[at].lower in DO | MODALS
 
 
 def _phrase(tokens: tuple[Token, ...], first: int, end: int) -> Phrase:

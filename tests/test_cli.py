@@ -148,7 +148,6 @@ def test_export_model_leaves_a_full_folder_alone(home: Home) -> None:
     ("arguments", "named"),
     [
         ((), "usage"),
-        (("answer", "me"), "answer"),
         (("ask",), "question"),
         (("ask", "x", "--loud"), "--loud"),
         (("search", "x", "--top-k", "0"), "top-k"),
@@ -162,7 +161,6 @@ def test_misuse_ends_with_2(arguments: tuple[str, ...], named: str, home: Home) 
     ("command", "name", "value"),
     [
         ("serve", "port", "eighty"),
-        ("ask x", "min_confidence", "2"),
         ("export-openapi", "log_level", "loud"),
     ],
 )
@@ -172,7 +170,7 @@ def test_a_wrong_setting_is_named(command: str, name: str, value: str, home: Hom
     assert text.startswith(f"setting {name}: ") and text.count("\n") == 2
 
 
-@pytest.mark.parametrize("content", [b"host = = 3", b"hots = '::1'", b"max_top_k = 'many'", b"\xff"])
+@pytest.mark.parametrize("content", [b"host = = 3", b"hots = '::1'", b"\xff"])
 def test_a_wrong_settings_file_is_named(content: bytes, home: Home) -> None:
     (home.folder / "pullquote.toml").write_bytes(content)
     text = said(home.run("ask", "x"), 2)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 ARTICLE = Path(__file__).parents[1] / "corpus" / "texts" / "pytorch-vs-tensorflow.md"
 LEAST_COSINE = 0.9999
-"""Between the export in float32 and the model itself; the weights are the same, only sums are ordered otherwise."""
+"""Between the export in float32 and the model itself: the same weights, sums taken in another order."""
 
 TEXTS = [
     *(

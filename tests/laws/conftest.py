@@ -12,5 +12,5 @@ import pytest
 def _no_waiting_for_disks() -> Iterator[None]:
     """Thousands of indexes are written here and none has to outlive the machine; test_whole.py counts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(os, "fsync", lambda _: None)
         yield

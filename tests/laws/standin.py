@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ WINDOW = 40
 """Small, so that ordinary paragraphs have to be split."""
 
 TOKEN = re.compile(r"\w{1,6}|[^\w\s]|\n")
-"""Long words fall into pieces. A line end counts, so that a joined text may have more tokens than its parts."""
+"""Long words fall into pieces. Line ends count, so that a joined text may have more tokens than its parts."""
 
 EXPORT = Export(
     model="stand-in",
@@ -36,8 +37,10 @@ EXPORT = Export(
 class StandIn:
     """Vectors from hashes of words and of pairs of words, so that equal texts and no others meet at 1."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, broken: bool = False) -> None:
         self.export = EXPORT
+        self.broken = broken
+        """Whether it fails where it should encode."""
         self.calls: list[list[str]] = []
         """The document texts of each call, in order."""
 
@@ -55,12 +58,18 @@ class StandIn:
         for text in texts:
             if self.count_tokens(text) > WINDOW:
                 raise TextTooLong(f"{self.count_tokens(text)} tokens, the window has {WINDOW}: {text[:40]!r}")
+        self._work()
         if progress:
             progress(len(texts))
         return [_encoding(text) for text in texts]
 
     def encode_question(self, question: str) -> Encoding:
+        self._work()
         return _encoding(question)
+
+    def _work(self) -> None:
+        if self.broken:
+            raise RuntimeError("the encoder is broken")
 
     def is_word(self, text: str) -> bool:
         return self.count_tokens(text) == 1
@@ -69,22 +78,10 @@ class StandIn:
         return 1.0 if len(tokens) != 1 else int(tokens[0]) % 97 / 97
 
 
-class Broken(StandIn):
-    """An encoder that cannot encode."""
-
-    def encode_documents(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> list[Encoding]:
-        raise RuntimeError("the encoder is broken")
-
-    def encode_question(self, question: str) -> Encoding:
-        raise RuntimeError("the encoder is broken")
-
-
 def _encoding(text: str) -> Encoding:
     found = list(TOKEN.finditer(text))
     words = [match.group() for match in found]
-    pairs = [_direction(f"{one} {two}", DIMENSION) for one, two in zip(words, words[1:], strict=False)]
+    pairs = [_direction(f"{one} {two}", DIMENSION) for one, two in pairwise(words)]
     total = np.sum([_direction(word, DIMENSION) for word in words or [""]] + pairs, axis=0)
     rows = [_direction(word, TOKEN_DIMENSION) for word in words]
     return Encoding(

@@ -9,14 +9,14 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.folder import Skipped, Source, scan
+from corpus.folder import Source, scan
 from index.build import Progress, build, plan
 from index.refresh import rehearse
 from index.snapshot import Snapshot
 from index.store import Store
 from service.answer import Index, ask
-from tests.laws.corpora import LARGEST, Files, folders, laid, made, published, share, sources
-from tests.laws.standin import WINDOW, StandIn
+from tests.laws.corpora import LARGEST, Files, folders, laid, made, share, sources
+from tests.laws.standin import StandIn
 
 ODD = st.text(
     st.one_of(
@@ -44,7 +44,7 @@ DATA = st.one_of(
 
 def put(folder: Path, name: bytes, kind: str, data: bytes) -> None:
     """Put one thing into `folder`, unless its name is taken."""
-    path = Path(os.fsdecode(os.path.join(os.fsencode(folder), name)))
+    path = folder / os.fsdecode(name)
     if os.path.lexists(path):
         return
     if kind == "folder":

@@ -64,7 +64,7 @@ def own_words(passage: Passage) -> str:
 
 @given(documents(), st.integers(8, 60))
 def test_words_cover(document: Document, window: int) -> None:
-    """What is embedded has the words of every block, in their order and once; a table's cells are all there."""
+    """What is embedded has the words of every block, once and in order; of a table, those of every cell."""
     found = passages_of(document, window)
     embedded = visible("".join(own_words(passage) for passage in found))
     tables = [block for block in document.blocks if block.kind is BlockKind.TABLE]

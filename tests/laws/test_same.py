@@ -113,7 +113,7 @@ def test_dates(files: Files, minute: int) -> None:
 @given(st.data())
 @share(0.2)
 def test_renaming(data: st.DataObject) -> None:
-    """A renamed document with a title of its own is encoded nowhere again, and is found under its new name."""
+    """A renamed document with a title of its own is not encoded again, and the index is as if made anew."""
     text = b"# A title of its own\n\n" + data.draw(contents("note.txt"))
     with tempfile.TemporaryDirectory() as aside:
         held = made({"old.md": text, "stays.md": b"# Stays\n\nhere"}, Path(aside) / "held")

@@ -57,9 +57,9 @@ def stopped_after(count: int, folder: Path, work: Callable[[], object]) -> bool:
                     os.truncate(path, path.stat().st_size // 2)
             os._exit(9)
 
-        def fsync(descriptor: int) -> None:
+        def fsync(fd: Any) -> None:
             step()
-            durable.add(os.fstat(descriptor).st_ino)
+            durable.add(os.fstat(fd).st_ino)
 
         def watch(event: str, arguments: tuple[Any, ...]) -> None:
             if event not in STEPS or taken >= count or not str(arguments[0]).startswith(str(folder)):
@@ -67,7 +67,7 @@ def stopped_after(count: int, folder: Path, work: Callable[[], object]) -> bool:
             if event != "open" or (arguments[2] or 0) & WRITES:
                 step()
 
-        os.fsync = fsync
+        setattr(os, "fsync", fsync)  # noqa: B010
         sys.addaudithook(watch)
         work()
         code = 0
@@ -125,7 +125,7 @@ def test_stopped_anywhere(tmp_path: Path, corpora: tuple[Path, Path], first: boo
 
 def _publish(store: Store, corpus: Path) -> Snapshot:
     try:
-        previous = store.open_current(str)
+        previous = store.open_current(lambda _: None)
     except NoIndex:
         previous = None
     return published(store, corpus, previous=previous)
@@ -169,7 +169,7 @@ def damaged(path: Path, kind: str, place: int, bit: int) -> bool:
 @given(st.data(), st.sampled_from(KINDS), st.integers(0, 10_000), st.integers(0, 7))
 @share(0.6)
 def test_damage(data: Path, draws: st.DataObject, kind: str, place: int, bit: int) -> None:
-    """Flip, cut, lengthen or delete any file of a snapshot: it is refused by name, and the previous one opens."""
+    """Flip, cut, lengthen or delete any file: it is named, its snapshot refused, the previous one opens."""
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(shutil.copytree(data, Path(aside) / "data"))
         store = Store(folder)
