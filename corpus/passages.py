@@ -19,12 +19,13 @@ CONTEXT_SHARE = 4
 """Title and headings take at most this fraction (1/4) of the window; the innermost headings stay."""
 
 FILL_TOKENS = 60
-"""A passage shorter than this takes in the next block of its section, so that one-line paragraphs do not stand
-alone. On the manuals set R@1 is 0.845, 0.865, 0.865 and 0.868 for 0, 30, 60 and 100, R@5 0.947 for all."""
+"""A passage shorter than this takes in the next block of its section, so that one-line paragraphs do not
+stand alone. On the manuals set R@1 is 0.845, 0.865, 0.865 and 0.868 for 0, 30, 60 and 100, R@5 0.947
+for all."""
 
 FULL_TOKENS = 180
-"""A run of list items or short paragraphs stops growing here, though the window could hold more: a vector of many
-things is near to none (manuals, R@1: 0.868, 0.865 and 0.861 for 120, 180 and 240)."""
+"""A run of list items or short paragraphs stops growing here, though the window could hold more: a vector
+of many things is near to none (manuals, R@1: 0.868, 0.865 and 0.861 for 120, 180 and 240)."""
 
 
 def passages(document: Document, count_tokens: CountTokens, *, window: int) -> tuple[Passage, ...]:

@@ -2,5 +2,5 @@
 
 import os
 
-# ONNX Runtime reports its use to its maker unless told not to before it is imported. Nothing of ours tells anyone.
+# ONNX Runtime reports its use to its maker unless told not to before it is imported; we tell nobody.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -97,7 +97,7 @@ def _unknown(found: Sequence[Word], weights: NDArray[np.float32], vocabulary: Vo
 
 
 def _is_unknown_name(at: int, word: Word, vocabulary: Vocabulary) -> bool:
-    """Return whether a word is a name or number that no document has; the first word's capital says nothing."""
+    """Return whether a word is a name or number no document has; the first word's capital says nothing."""
     named = (
         word.text[0].isdigit()
         or word.text[1:] != word.text[1:].lower()

@@ -19,11 +19,13 @@ def nearest(vectors: Vector, question: Vector, count: int) -> tuple[NDArray[np.i
     kept = min(count, len(vectors))
     if not kept:
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
-    similarities, rows = faiss.knn(
+    _, (found,) = faiss.knn(
         np.ascontiguousarray(question[None, :]), vectors, kept, metric=faiss.METRIC_INNER_PRODUCT
     )
-    order = np.lexsort((rows[0], -similarities[0]))
-    return rows[0][order].astype(np.int64), similarities[0][order].astype(np.float32)
+    # FAISS rounds otherwise than `similarities`; whichever way a row was found, its number is the same.
+    near = similarities(vectors, question, found)
+    order = np.lexsort((found, -near))
+    return found[order].astype(np.int64), near[order]
 
 
 def similarities(vectors: Vector, question: Vector, rows: NDArray[np.int64]) -> Vector:

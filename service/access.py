@@ -11,6 +11,7 @@ from fastapi import Request
 from service.problems import Refused
 from service.settings import Settings
 
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
@@ -28,7 +29,7 @@ def require_admin(request: Request) -> None:
                 "changes need the admin key: send it as `Authorization: Bearer …` or `X-API-Key`",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-    elif not _from_this_machine(request):
+    elif not _from_this_machine(request) or not _asked_by_own_name(request, settings):
         raise Refused(
             403,
             "local-only",
@@ -50,6 +51,15 @@ def _from_this_machine(request: Request) -> bool:
         return ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:
         return False
+
+
+def _asked_by_own_name(request: Request, settings: Settings) -> bool:
+    """Return whether the Host header is a name of this machine.
+
+    A foreign page can make its own name lead here (DNS rebinding) and would then look local.
+    """
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    return host in LOCAL_NAMES or host in [name.lower() for name in settings.allowed_hosts]
 
 
 def _same_site(request: Request, settings: Settings) -> None:

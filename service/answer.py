@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from corpus.document import CandidateKind, Span
@@ -31,8 +31,9 @@ together, is about highest over the three development sets (0.68, 0.69 and 0.51 
 ALTERNATIVES = 3
 
 SEARCH_WEIGHT = 4.0
-"""Weight of a passage's search score beside its best candidate's, in the order of the passages: recall@5 is 0.97 on
-the article against 0.96 by search alone, on the manuals 0.93, on SQuAD 0.98 (0, 4 and 10 tried)."""
+"""Weight of a passage's search score beside its best candidate's, in the order of the passages: recall@5
+is 0.97 on the article against 0.96 by search alone, on the manuals 0.93, on SQuAD 0.98 (0, 4 and 10
+tried)."""
 
 CALIBRATION = {
     "match_context": 2.7,
@@ -184,12 +185,13 @@ def _reordered(hits: Sequence[Hit], readings: Sequence[Reading]) -> tuple[Hit, .
     best: dict[int, float] = {}
     for reading in readings:
         best.setdefault(reading.hit.passage, reading.score)
-    worst = min(best.values(), default=0.0)
-    read_ones = sorted(
-        hits[:READ],
-        key=lambda hit: (-best.get(hit.passage, worst) - SEARCH_WEIGHT * hit.score, hit.passage),
-    )
-    return (*read_ones, *hits[READ:])
+    lowest = min(best.values(), default=0.0)
+    scored = [
+        replace(hit, score=best.get(hit.passage, lowest) + SEARCH_WEIGHT * hit.score) for hit in hits[:READ]
+    ]
+    scored.sort(key=lambda hit: (-hit.score, hit.passage))
+    floor = scored[-1].score if scored else 0.0
+    return (*scored, *(replace(hit, score=min(hit.score, floor)) for hit in hits[READ:]))
 
 
 def _best_in_passage(readings: Sequence[Reading]) -> dict[int, Span]:

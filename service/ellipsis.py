@@ -95,7 +95,7 @@ def _compared(fragment: Fragment, frame: Wording, known: Known) -> Place | None:
     for span in reversed(frame.names):
         for part in _parts(frame, span):
             for other in known.vocabulary.rivals(part.of(frame.text)):
-                if wanted <= {word.casefold() for word in other.split()}:
+                if other not in frame.named and wanted <= {word.casefold() for word in other.split()}:
                     return part, other
     return None
 

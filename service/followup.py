@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from corpus.document import Span
 from index.vocabulary import Rewrite, Vocabulary
 from service import antecedent, ellipsis
 from service.antecedent import Exchange, Talk
-from service.pronouns import applied, resolved
+from service.pronouns import CLOCK, JUDGEMENT, Place, applied, resolved
 from service.wording import (
     ASKING,
     AUXILIARIES,
@@ -68,9 +69,10 @@ ABOUT = re.compile(
 TRAILING = re.compile(r"[\s,]*\b(?:too|then|instead|as well|though|please)\W*$", re.I)
 
 ASKED_AGAIN = re.compile(
-    r"(?P<asking>why not|why|how come|how so|how exactly|how|(?:since|until|till|by|from) when|when exactly|when"
-    r"|(?:by|for|to|from|with) whom?|who else|what else|where else|who|whom|where exactly|where|for how long"
-    r"|since what (?:year|date)|how (?:much|many|long|often|soon|far|fast)|for what reason|for what)"
+    r"(?P<asking>why not|why so \w+|why (?:such|that) an? \w+(?: \w+)?|why|how come|how so|for what reason"
+    r"|how exactly|how (?:much|many|long|often|soon|far|fast)|how|(?:since|until|till|by|from) when"
+    r"|when exactly|when|(?:by|for|to|from|with) whom?|(?:who|what|where) else|who|whom|where exactly|where"
+    r"|for how long|(?:since|from|until|at|in|on|by|for|with|under|to) (?:what|which) \w+|for what)"
     r"(?: (?:is|was|are|were|does|do|did|would|should|has|have) (?:it|that|this|they|these|those|he|she)"
     r"(?: (?:so|the case|happen|do (?:that|it|so)))?|['’]s that)?",
     re.I,
@@ -84,9 +86,14 @@ CHATTER = re.compile(
     re.I,
 )
 DEFINED = re.compile(
-    r"(?:what|who)(?:['’]s| is| are| was| were) (?!there\b)|(?:what does|define|meaning of) ", re.I
+    r"(?:what|who)(?:['’]s| is| are| was| were) (?!there\b|the\b|included\b)\w+(?: \w+)?"
+    r"|(?:define|meaning of) .*|what does (?:\w+ ){1,3}(?:mean|stand for)",
+    re.I,
 )
-"""A question for what something is names its topic itself."""
+"""A question for what something is names its topic itself: `what is overfitting?`, not `what is the price?`."""
+
+ASKED_OF = re.compile(r"(?:which|how (?:much|many)|whose|what(?= \S+(?<!ed)(?<!s)$)) \w+(?: \w+)?", re.I)
+"""Other words of asking for the question before: `how much water`."""
 
 CONDITIONS = ("if", "unless", "because", "while")
 TELLING = ("tell", "explain", "describe", "more", "summarise", "summarize", "elaborate")
@@ -121,14 +128,14 @@ def complete(
     """
     known = Known(vocabulary, is_word)
     talk: list[Exchange] = []
-    for asked, answer, refused in _exchanges(history)[-REMEMBERED:]:
+    for asked, answer, refused in _exchanges(history, known)[-REMEMBERED:]:
         standing, _ = _completed(asked, talk, known)
         talk.append(Exchange(read_wording(standing.strip(), known), answer, refused))
     completed, changes = _completed(question, talk, known)
     return completed, [Rewrite("follow-up", old, new) for old, new in changes]
 
 
-def _exchanges(history: Sequence[Turn]) -> list[tuple[str, str, bool]]:
+def _exchanges(history: Sequence[Turn], known: Known) -> list[tuple[str, str, bool]]:
     """Return (question, answer, refused) for each user turn, shortened."""
     found: list[tuple[str, str, bool]] = []
     for turn in history:
@@ -139,7 +146,7 @@ def _exchanges(history: Sequence[Turn]) -> list[tuple[str, str, bool]]:
             if antecedent.is_refusal(content):
                 found[-1] = (found[-1][0], "", True)
             else:
-                found[-1] = (found[-1][0], antecedent.shown_answer(content), False)
+                found[-1] = (found[-1][0], antecedent.shown_answer(content, known), False)
     return [one for one in found if one[0]]
 
 
@@ -158,8 +165,10 @@ class Asked:
     """A question that may be a follow-up, and how it begins."""
 
     wording: Wording
-    linked: bool
-    """Whether it begins with `and`, `but`, `so`."""
+    link: int
+    """Where `and`, `but`, `so` at its beginning ends; 0 for none."""
+    start: int
+    """Where what remains begins."""
     announced: bool
     """Whether it begins with `what about`."""
     core: Wording
@@ -171,47 +180,74 @@ class Asked:
         return self.wording.text
 
     @property
+    def linked(self) -> bool:
+        """Return whether it begins with `and`, `but`, `so`."""
+        return self.link > 0
+
+    @property
     def first(self) -> str:
         """Return the first word of what remains; empty for none."""
         return self.core.tokens[0].lower if self.core.tokens else ""
 
 
 def _read(question: str, known: Known) -> Asked:
-    core = question.strip()
-    interjection = INTERJECTION.match(core)
-    core = core[interjection.end() :] if interjection else core
-    link = LINK.match(core)
-    core = core[link.end() :] if link else core
-    about = ABOUT.match(core)
-    core = core[about.end() :] if about else core
-    core = TRAILING.sub("", core.rstrip(ellipsis.ENDING)).strip(ellipsis.ENDING)
-    begins = link is None and about is None
+    start = len(question) - len(question.lstrip())
+    start = _behind(INTERJECTION, question, start)
+    link = _behind(LINK, question, start)
+    begins = _behind(ABOUT, question, link)
+    core = TRAILING.sub("", question[begins:].rstrip(ellipsis.ENDING)).strip(ellipsis.ENDING)
     return Asked(
         read_wording(question, known),
-        linked=link is not None,
-        announced=about is not None,
-        core=read_wording(core, known, begins=begins),
+        link=link if link > start else 0,
+        start=begins,
+        announced=begins > link,
+        core=read_wording(core, known, begins=begins == start),
     )
+
+
+def _behind(pattern: re.Pattern[str], text: str, start: int) -> int:
+    match = pattern.match(text, start)
+    return match.end() if match else start
 
 
 def _by_rule(asked: Asked, talk: Talk, known: Known) -> tuple[str, list[Change]]:
     question, core = asked.text, asked.core.text
     if not core or CHATTER.fullmatch(core):
         return question, []
+    if JUDGEMENT.fullmatch(core):
+        return question, []
     again = ASKED_AGAIN.fullmatch(core)
     if again and not (REFERS.search(core) and again["asking"].lower() not in ("why", "how come")):
-        return _whole(question, ellipsis.asked_again(again["asking"], antecedent.last_asked(talk)))
-    places = resolved(asked.wording, talk, known)
-    if places:
-        new = applied(question, places)
-        whole = _read(new, known)
-        if ellipsis.without_preposition(whole.core.text) == places[0][1]:
-            return _whole(question, _filled(whole, whole.core.text, talk, known))
-        return new, [(span.of(question), to) for span, to in places]
+        return _whole(question, ellipsis.asked_again(_asking(again["asking"]), antecedent.last_asked(talk)))
     fragment = _fragment(asked)
+    if asked.first not in CONDITIONS or not fragment:
+        places = [one for one in resolved(asked.wording, talk, known) if one[0].start >= asked.start]
+        if places:
+            return _with_antecedents(asked, places, talk, known)
     if fragment:
         return _whole(question, _filled(asked, fragment, talk, known))
+    if ASKED_OF.fullmatch(core) and not _is_clause(asked.core):
+        new = ellipsis.asked_of(core, talk[-1].question)
+        if new:
+            return _whole(question, new)
     return _whole(question, _continued(asked, talk, known))
+
+
+def _with_antecedents(
+    asked: Asked, places: list[Place], talk: Talk, known: Known
+) -> tuple[str, list[Change]]:
+    """Return the question with its pronouns replaced; put into the one before if it was nothing else."""
+    question = asked.text
+    whole = _read(applied(question, places), known)
+    if len(places) == 1 and ellipsis.without_preposition(whole.core.text) == places[0][1]:
+        return _whole(question, _filled(whole, whole.core.text, talk, known))
+    if asked.linked:
+        places = [(Span(0, asked.link), ""), *places]
+    return applied(question, places), [(span.of(question).strip(), to) for span, to in places]
+
+
+def _asking(text: str) -> str:
+    return "why" if text.lower() in ("how come", "how so", "for what reason") else text
 
 
 def _whole(question: str, new: str) -> tuple[str, list[Change]]:
@@ -232,12 +268,20 @@ def _fragment(asked: Asked) -> str:
         rest = tokens[1:]
         bare = all(token.is_name or token.lower in DETERMINERS for token in rest)
         return core.text[rest[0].span.start :] if rest and bare else ""
-    finite = any(token.lower in AUXILIARIES for token in tokens) and asked.first not in CONDITIONS
-    if finite or not tokens or asked.first in (*ASKING, *TELLING) or _stands_alone(core):
+    if (
+        (_is_clause(core) and asked.first not in CONDITIONS)
+        or not tokens
+        or asked.first in (*ASKING, *TELLING)
+        or _stands_alone(core)
+    ):
         return ""
     if asked.linked:
         return core.text if len(tokens) <= FRAGMENT else ""
     return core.text if len(tokens) <= BARE_FRAGMENT and _is_bare(asked) else ""
+
+
+def _is_clause(core: Wording) -> bool:
+    return any(token.lower in AUXILIARIES for token in core.tokens)
 
 
 def _is_bare(asked: Asked) -> bool:
@@ -264,7 +308,7 @@ def _stands_alone(core: Wording) -> bool:
 def _continued(asked: Asked, talk: Talk, known: Known) -> str:
     """Return a question without a topic of its own with the conversation's: `... for Pellworth?`."""
     question, wording = asked.text, asked.wording
-    bare = question.rstrip(ellipsis.ENDING)
+    bare = question[asked.link :].rstrip(ellipsis.ENDING)
     if wording.names:
         return question
     choice = antecedent.alternatives(talk, known) if CHOICE.match(asked.core.text) else ()
@@ -278,10 +322,14 @@ def _continued(asked: Asked, talk: Talk, known: Known) -> str:
 
 def _wants_topic(asked: Asked) -> bool:
     tokens, content = asked.wording.tokens, asked.wording.content
+    if DEFINED.fullmatch(asked.core.text) or CLOCK.search(asked.text):
+        return False
     if asked.linked:
         return len(tokens) <= CONTINUED
-    if len(tokens) > IMPLICIT or DEFINED.fullmatch(asked.core.text):
+    if len(tokens) > IMPLICIT:
         return False
-    if asked.first in (*ASKING, *AUXILIARIES, *TELLING):
+    if asked.first in AUXILIARIES:
+        return len(content) <= SELF_CONTAINED
+    if asked.first in (*ASKING, *TELLING):
         return len(content) < SELF_CONTAINED
     return len(tokens) <= BARE_FRAGMENT and asked.text.rstrip().endswith("?")

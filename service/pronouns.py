@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from corpus.document import Span
 from service import antecedent
@@ -20,6 +20,7 @@ from service.wording import (
     Known,
     Token,
     Wording,
+    word_set,
 )
 
 MOTION = {"get", "go", "come", "travel", "drive", "walk", "reach", "send", "ship", "move"}
@@ -56,40 +57,13 @@ DEICTIC = re.compile(
 )
 """What `this` points at without anything having been said of it."""
 
-JUDGED = [
-    "true",
-    "possible",
-    "likely",
-    "necessary",
-    "allowed",
-    "important",
-    "ok",
-    "okay",
-    "clear",
-    "better",
-    "best",
-    "worth",
-    "common",
-    "hard",
-    "easy",
-    "safe",
-    "required",
-    "advisable",
-    "recommended",
-    "normal",
-    "legal",
-    "enough",
-    "time",
-    "fine",
-    "good",
-    "bad",
-    "too",
-    "permitted",
-    "difficult",
-    "sensible",
-]
+JUDGED = (
+    r"true|possible|likely|necessary|allowed|important|ok|okay|clear|better|best|worth|common|"
+    r"hard|easy|safe|required|advisable|recommended|normal|legal|enough|time|fine|good|bad|too|"
+    r"permitted|difficult|sensible"
+)
 EXPLETIVE = re.compile(
-    rf"it (?:be )?(?:still |really |also )?(?:(?:{'|'.join(JUDGED)})\b.*\b(?:to|that|if|when|whether|\w+ing)\b"
+    rf"it (?:be )?(?:still |really |also )?(?:(?:{JUDGED})\b.*\b(?:to|that|if|when|whether|\w+ing)\b"
     r"|(?:takes?|took|taking|costs?)\b.* to\b|(?:rain|snow)(?:s|ing|ed)?\b)",
     re.I | re.S,
 )
@@ -102,43 +76,10 @@ JUDGEMENT = re.compile(
 )
 """`is that true?` asks about what was said, not about a thing."""
 
-VERBS = frozenset(
-    [
-        "include",
-        "cost",
-        "mean",
-        "work",
-        "happen",
-        "take",
-        "apply",
-        "cover",
-        "help",
-        "need",
-        "require",
-        "make",
-        "change",
-        "affect",
-        "come",
-        "go",
-        "use",
-        "run",
-        "last",
-        "expire",
-        "start",
-        "begin",
-        "end",
-        "stop",
-        "have",
-        "support",
-        "count",
-        "matter",
-        "exist",
-        "say",
-        "show",
-        "contain",
-        "depend",
-        "differ",
-    ]
+VERBS = word_set(
+    "include cost mean work happen take apply cover help need require make change affect come",
+    "go use run last expire start begin end stop have support count matter exist say show",
+    "contain depend differ",
 )
 
 CLOCK = re.compile(r"\bwhat (?:time|day|date|year) is it\b", re.I)
@@ -216,6 +157,7 @@ def _place(question: Wording, at: int, talk: Talk, known: Known) -> Place | None
         and _at(question.tokens, at + 1) is not None
         and question.tokens[at + 1].has_content
     )
+    stands_for: Callable[[Talk, Known], str]
     if token.lower in THINGS and not _is_expletive(question.text, token):
         stands_for = antecedent.thing
     elif token.lower in GROUPS:

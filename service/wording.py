@@ -10,103 +10,32 @@ from corpus.document import Span
 from index.analysis import STOPWORDS, words
 from index.vocabulary import Vocabulary
 
-ASKING = frozenset(
-    ["what", "which", "who", "whom", "whose", "when", "where", "why", "how", "what's", "who's", "where's"]
+
+def word_set(*lines: str) -> frozenset[str]:
+    """Return the words of some lines."""
+    return frozenset(word for line in lines for word in line.split())
+
+
+ASKING = word_set("what which who whom whose when where why how what's who's where's")
+DETERMINERS = word_set(
+    "the a an my your our their its his her this that these those any some each every no all",
+    "another",
 )
-DETERMINERS = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "my",
-        "your",
-        "our",
-        "their",
-        "its",
-        "his",
-        "her",
-        "this",
-        "that",
-        "these",
-        "those",
-        "any",
-        "some",
-        "each",
-        "every",
-        "no",
-        "all",
-        "another",
-    ]
+DO = word_set("do does did don't doesn't didn't")
+MODALS = word_set(
+    "can could may might must shall should will would can't couldn't mustn't shouldn't won't",
+    "wouldn't",
 )
-DO = frozenset(["do", "does", "did", "don't", "doesn't", "didn't"])
-MODALS = frozenset(
-    [
-        "can",
-        "could",
-        "may",
-        "might",
-        "must",
-        "shall",
-        "should",
-        "will",
-        "would",
-        "can't",
-        "couldn't",
-        "mustn't",
-        "shouldn't",
-        "won't",
-        "wouldn't",
-    ]
-)
-BE = frozenset(["is", "are", "was", "were", "am", "be", "been", "isn't", "aren't", "wasn't", "weren't"])
-HAVE = frozenset(["has", "have", "had", "hasn't", "haven't", "hadn't"])
+BE = word_set("is are was were am be been isn't aren't wasn't weren't")
+HAVE = word_set("has have had hasn't haven't hadn't")
 AUXILIARIES = DO | MODALS | BE | HAVE
-PREPOSITIONS = frozenset(
-    [
-        "of",
-        "in",
-        "on",
-        "at",
-        "for",
-        "to",
-        "from",
-        "with",
-        "without",
-        "by",
-        "about",
-        "into",
-        "onto",
-        "over",
-        "under",
-        "between",
-        "during",
-        "before",
-        "after",
-        "since",
-        "until",
-        "within",
-        "through",
-        "per",
-        "via",
-        "as",
-        "like",
-        "than",
-        "against",
-        "across",
-        "around",
-        "besides",
-        "except",
-        "inside",
-        "outside",
-        "near",
-        "if",
-        "unless",
-        "while",
-        "because",
-    ]
+PREPOSITIONS = word_set(
+    "of in on at for to from with without by about into onto over under between during before",
+    "after since until within through per via as like than against across around besides except",
+    "inside outside near if unless while because",
 )
 """With the conjunctions that begin an adjunct in the same way: `if I pay yearly`."""
-SUBJECTS = frozenset(["i", "you", "we", "they", "he", "she", "it", "one", "people", "somebody", "someone"])
+SUBJECTS = word_set("i you we they he she it one people somebody someone")
 CALENDAR = re.compile(
     r"(mon|tues|wednes|thurs|fri|satur|sun)days?|weekdays?|weekends?|january|february|march|april|june|july"
     r"|august|september|october|november|december",
@@ -121,26 +50,7 @@ FUNCTION_WORDS = (
     | AUXILIARIES
     | PREPOSITIONS
     | SUBJECTS
-    | frozenset(
-        [
-            "there",
-            "here",
-            "not",
-            "yes",
-            "no",
-            "ok",
-            "okay",
-            "please",
-            "also",
-            "too",
-            "instead",
-            "else",
-            "let's",
-            "i'm",
-            "i've",
-            "i'd",
-        ]
-    )
+    | word_set("there here not yes no ok okay please also too instead else let's i'm i've i'd")
 )
 
 PREDICATE = re.compile(

@@ -91,9 +91,9 @@ def machine(sets: Sequence[Set]) -> str:
         f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "faiss-cpu", "bm25s")
     )
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, Pullquote {__version__}, {os.cpu_count()} cores {platform.machine()},\n"
-        f"Python {platform.python_version()}, {libraries};\nmodel {export.model}, "
-        f"fingerprint {export.fingerprint[:16]}"
+        f"{datetime.now(UTC):%Y-%m-%d}, Pullquote {__version__}; "
+        f"{os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()};\n{libraries};\n"
+        f"model {export.model}, fingerprint {export.fingerprint[:16]}"
     )
 
 

@@ -35,14 +35,15 @@ class AskQuery(schemas.Request):
 async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
     """Answer a question with a verbatim quotation and its exact place, or say that there is none."""
     settings = _settings(request)
-    _check(settings, ("body", "question"), body.question, body.top_k)
+    top_k = _top_k(settings, body)
+    _check(settings, ("body", "question"), body.question, top_k)
     index = take_index(request)
     threshold = settings.min_confidence if body.min_confidence is None else body.min_confidence
     reply = await run_in_threadpool(
         ask,
         index,
         body.question,
-        top_k=body.top_k,
+        top_k=top_k,
         documents=body.filter.documents,
         threshold=threshold,
     )
@@ -55,9 +56,10 @@ async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
 async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Response:
     """Answer as POST does, cacheable: the ETag changes with the index and the question alone."""
     settings = _settings(request)
-    _check(settings, ("query", "q"), query.q, query.top_k)
+    top_k = _top_k(settings, query)
+    _check(settings, ("query", "q"), query.q, top_k)
     index = take_index(request)
-    tag = _tag(index.snapshot.version, settings.min_confidence, query.q, query.top_k, query.documents)
+    tag = _tag(index.snapshot.version, settings.min_confidence, query.q, top_k, query.documents)
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if _matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
@@ -65,7 +67,7 @@ async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Resp
         ask,
         index,
         query.q,
-        top_k=query.top_k,
+        top_k=top_k,
         documents=query.documents,
         threshold=settings.min_confidence,
     )
@@ -77,9 +79,11 @@ async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Resp
 )
 async def get_search(request: Request, query: Annotated[AskQuery, Query()]) -> Response:
     """Return the passages nearest to a question, without an answer."""
-    _check(_settings(request), ("query", "q"), query.q, query.top_k)
+    settings = _settings(request)
+    top_k = _top_k(settings, query)
+    _check(settings, ("query", "q"), query.q, top_k)
     index = take_index(request)
-    reply = await run_in_threadpool(ask, index, query.q, top_k=query.top_k, documents=query.documents)
+    reply = await run_in_threadpool(ask, index, query.q, top_k=top_k, documents=query.documents)
     return json_reply(wire.search_reply(index.snapshot, query.q, reply))
 
 
@@ -95,6 +99,11 @@ async def post_verify(request: Request, body: schemas.VerifyRequest) -> Response
 
 def _settings(request: Request) -> Settings:
     return live_of(request).settings
+
+
+def _top_k(settings: Settings, asked: schemas.AskRequest | AskQuery) -> int:
+    """Return how many passages are asked for; the default gives way to the settings' limit."""
+    return asked.top_k if "top_k" in asked.model_fields_set else min(asked.top_k, settings.max_top_k)
 
 
 def _check(settings: Settings, place: tuple[str, str], question: str, top_k: int) -> None:

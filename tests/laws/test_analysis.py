@@ -36,7 +36,7 @@ NAMES = {
 @example("a/'s/b")
 @example("a/./b and/or")
 def test_words_are_slices(text: str) -> None:
-    """Words are in order and disjoint; each is its place in the text, a possessive left out, and has letters."""
+    """Words are in order and disjoint; each has letters and is its place in the text, possessives apart."""
     found = list(words(text))
     assert all(left.span.end <= right.span.start for left, right in pairwise(found))
     for word in found:

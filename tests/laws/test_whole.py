@@ -67,7 +67,7 @@ def stopped_after(count: int, folder: Path, work: Callable[[], object]) -> bool:
             if event != "open" or (arguments[2] or 0) & WRITES:
                 step()
 
-        setattr(os, "fsync", fsync)  # noqa: B010
+        setattr(os, "fsync", fsync)  # noqa: B010 (mypy knows another signature)
         sys.addaudithook(watch)
         work()
         code = 0
