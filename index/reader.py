@@ -373,22 +373,25 @@ def _reading(
 
 
 def _narrowed(snapshot: Snapshot, question: Question, evidence: _Evidence, best: Reading) -> Reading:
-    """Return the clause of the best sentence that says all that the sentence says of the question.
+    """Return the clause of the best sentence that is about what is asked, where the rest is about another thing.
 
-    Only where the rest is about something else: it has a name in it that neither the question nor the
-    clause has. "A does x, while B does y", asked about A, gives A's part.
+    "A does x, while B does y", asked about A, gives A's part: B is set against A by the corpus, or the
+    clause says all that the sentence says of the question and the rest has a name of its own.
     """
     if best.kind is not CandidateKind.SENTENCE:
         return best
     text = snapshot.text(snapshot.document_of(best.hit.passage))
     whole = _heard(evidence, best)
+    asked = _names_in(snapshot, question.text)
+    rivals = {other.casefold() for name in asked for other in snapshot.vocabulary.rivals(name)} - asked
     for one in _clauses_of(evidence, best):
         span = span_at(one, 0)
-        if span is None or not np.array_equal(_words_in(evidence, one), whole):
-            continue
+        assert span is not None
         own = _names_in(snapshot, span.of(text))
-        rest = text[best.span.start : span.start] + " " + text[span.end : best.span.end]
-        if _names_in(snapshot, rest) - own - _names_in(snapshot, question.text):
+        rest = _names_in(snapshot, text[best.span.start : span.start] + " " + text[span.end : best.span.end])
+        all_said = np.array_equal(_words_in(evidence, one), whole) and bool(rest - own - asked)
+        set_against = bool(asked & own) and bool(rest & rivals) and not (rest & asked or own & rivals)
+        if all_said or set_against:
             return replace(best, kind=CandidateKind.SPAN, span=span)
     return best
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from index.analysis import terms
-from service.wording import FUNCTION_WORDS, Known, Phrase, Wording, read_wording
+from service.wording import CALENDAR, DETERMINERS, FUNCTION_WORDS, Known, Phrase, Wording, read_wording
 
 LONGEST_ANTECEDENT = 80
 """Code points that a pronoun is replaced by at most: a name or a short phrase, no sentence."""
@@ -23,18 +23,21 @@ PERSONS = ("who", "whom", "whose", "who's")
 REFUSAL = re.compile(
     r"\W*(?:"
     r"(?:(?:i['’]?m|i am|we are|we['’]?re)\s+)?(?:so |very )?(?:sorry|afraid|unable)\b"
-    r"|not (?:found|in|covered|mentioned|available|answered|stated|known)\b|n/?a\W*$|none\W*$|unknown\W*$|null\W*$"
+    r"|not (?:found|in|covered|mentioned|available|answered|stated|known)\b|(?:n/?a|none|unknown|null)\W*$"
     r"|(?:there (?:is|was) )?(?:no|nothing|not enough|insufficient)\b.{0,30}?"
     r"\b(?:answers?|information|mention|results?|documents?|match(?:es)?|found|passages?|sources?)\b"
-    r"|(?:i|we) (?:can(?:no|['’])t|could(?: not|n['’]t)|do(?: not|n['’]t)|did(?: not|n['’]t)|was unable|have no)\b"
-    r"|(?:that|this|it|the (?:answer|question)) (?:is not|isn['’]t|was not|wasn['’]t|can(?:not|['’]t)) (?:be )?"
+    r"|(?:i|we) (?:can(?:no|['’])t|(?:could|do|did)(?: not|n['’]t)|was unable|were unable|have no)\b"
+    r"|(?:that|this|it|the (?:answer|question)) (?:(?:is|was)(?: not|n['’]t)|can(?:not|['’]t)) (?:be )?"
     r"(?:in|found|covered|mentioned|stated|answered|available)\b"
-    r"|(?:the|my|our|your|these|those|any) (?:\w+ )?(?:documents?|docs|sources?|texts?|corpus|articles?|passages?)"
+    r"|(?:the|my|our|your|these) (?:\w+ )?(?:documents?|docs|sources?|texts?|corpus|articles?|passages?)"
     r" (?:do(?:es)?|did|is|are|has|have|hold|contain|say)s? ?(?:not\b|n['’]t\b|no\b|nothing\b)"
     r")",
     re.I,
 )
 """How a server begins when it says that it has no answer."""
+
+DATED = re.compile(rf" (?:in|on|of|from) (?:{CALENDAR.pattern}|\d+)(?: \d+)*\b", re.I)
+"""What tells one meeting from another: `in March`, `of 2024`."""
 
 ANSWER_MARKS = re.compile(r"\[\^?\d+\]|[*`“”\"]")
 """Notes and quotation marks around an answer as it was shown."""
@@ -62,9 +65,11 @@ def shown_answer(content: str, known: Known) -> str:
     """Return the first line of an answer as it can stand in a sentence, without notes and quotation marks."""
     lines = (line.strip() for line in ANSWER_MARKS.sub("", content).splitlines())
     line = next((line for line in lines if line), "").rstrip(" .")
-    first = line.partition(" ")[0].lower()
-    plain = first in known.vocabulary and known.vocabulary.spelled(first) == first
-    return first + line[len(first) :] if plain or first in FUNCTION_WORDS - {"i"} else line
+    first, _, rest = line.partition(" ")
+    small = first.lower()
+    # A name's first word stands in small letters too where it begins a cell: its second word tells.
+    plain = small in known.vocabulary and known.vocabulary.spelled(small) == small and rest[:1].islower()
+    return f"{small} {rest}" if rest and (plain or small in FUNCTION_WORDS - {"i"}) else line
 
 
 def short_answer(exchange: Exchange) -> str:
@@ -87,7 +92,7 @@ def short_answer(exchange: Exchange) -> str:
 
 
 def thing(talk: Talk, known: Known, *, plural: bool = False) -> str:
-    """Return what `it` stands for: the latest name, or the noun phrase a question was about; empty for none."""
+    """Return what `it` stands for: the latest name, or the noun phrase asked about; empty for none."""
     fallback = ""
     for exchange in reversed(talk):
         found = _named(exchange.question) or _unnamed(exchange, known, plural=plural)
@@ -103,8 +108,9 @@ def group(talk: Talk, known: Known) -> str:
         return ""
     latest = talk[-1]
     names = names_of(latest.question)
-    if len(names) > 1:
-        return joined(names)
+    pair = _in_parallel(talk, known)
+    if len(names) > 1 or pair:
+        return joined(pair or names)
     asked = next((one for one in latest.question.phrases if one.asked), None)
     if _asks_for_person(latest.question) or (asked and _is_plural(latest.question, asked)):
         found = short_answer(latest) or (asked.span.of(latest.question.text) if asked else "")
@@ -125,7 +131,7 @@ def person(talk: Talk, known: Known) -> str:
 
 
 def rival(talk: Talk, known: Known) -> str:
-    """Return what `the other one` stands for: what the corpus or the conversation sets beside the latest name."""
+    """Return what `the other one` stands for: what the corpus or the talk sets beside the latest name."""
     mentioned = [name for exchange in reversed(talk) for name in names_of(exchange.question)]
     if not mentioned:
         return ""
@@ -150,7 +156,7 @@ def topic(talk: Talk, known: Known, *, only_names: bool) -> str:
     """Return what a question is about that does not say it: the latest names, else the latest thing."""
     named = next((one.question for one in reversed(talk) if one.question.names), None)
     if named is not None and (only_names or named is talk[-1].question):
-        return joined(names_of(named))
+        return joined(subjects_of(named))
     return "" if only_names else thing(talk, known)
 
 
@@ -159,19 +165,40 @@ def last_asked(talk: Talk) -> Exchange:
     return next((one for one in reversed(talk) if not one.refused), talk[-1])
 
 
-def names_of(question: Wording) -> list[str]:
-    """Return the names in a question, what it is about first.
+def _in_parallel(talk: Talk, known: Known) -> list[str]:
+    """Return the names that the last two questions asked the same about: `Who made A?`, `And B?`."""
+    if len(talk) < 2:
+        return []
+    earlier, latest = talk[-2].question, talk[-1].question
+    if len(earlier.named) != 1 or len(latest.named) != 1 or earlier.named == latest.named:
+        return []
+    (one,), (other,) = earlier.named, latest.named
+    alike = earlier.text.replace(one, "") == latest.text.replace(other, "")
+    return [one, other] if alike or other in known.vocabulary.rivals(one) else []
 
-    A name that no preposition announces comes before one with `of`, that before one with any other.
-    """
+
+def names_of(question: Wording) -> list[str]:
+    """Return the names in a question, what it is about first."""
+    return list(dict.fromkeys(_short(span.of(question.text)) for _, span in _ranked(question)))
+
+
+def subjects_of(question: Wording) -> list[str]:
+    """Return the names that a question is about, without those of a place or circumstance."""
+    ranked = _ranked(question)
+    return list(
+        dict.fromkeys(_short(span.of(question.text)) for rank, span in ranked if rank == ranked[0][0])
+    )
+
+
+def _ranked(question: Wording) -> list[tuple[int, Span]]:
+    """Return the names by rank: those that no preposition announces, those with `of`, the others."""
     ranks: list[int] = []
     for number, span in enumerate(question.names):
         before = question.before(span)
         between = question.text[question.names[number - 1].end : span.start].strip() if number else ""
         paired = between in ("and", "or", ",", ", and", ", or")
         ranks.append(ranks[-1] if paired else 0 if not before else 1 if before == "of" else 2)
-    ranked = sorted(zip(ranks, question.names, strict=True), key=lambda one: (one[0], one[1].start))
-    return list(dict.fromkeys(_short(span.of(question.text)) for _, span in ranked))
+    return sorted(zip(ranks, question.names, strict=True), key=lambda one: (one[0], one[1].start))
 
 
 def joined(names: Sequence[str]) -> str:
@@ -188,7 +215,8 @@ def _named(question: Wording) -> str:
     if question.before(place) in ("in", "on", "at", "from", "with"):
         for phrase in question.phrases:
             between = question.text[phrase.span.end : place.start].split()
-            if phrase.determiner and len(between) == 1 and phrase.span.end < place.start:
+            near = len(between) == 1 or (len(between) == 2 and between[1].lower() in DETERMINERS)
+            if phrase.determiner and near and phrase.span.end < place.start:
                 return _short(question.text[phrase.span.start : place.end])
     return names[0]
 
@@ -214,7 +242,8 @@ def _with_complement(question: Wording, phrase: Phrase) -> str:
         between = question.text[phrase.span.end : other.span.start]
         if other.span.start > phrase.span.end and between.strip() in ("of", "for"):
             return question.text[phrase.span.start : other.span.end]
-    return phrase.span.of(question.text)
+    dated = DATED.match(question.text, phrase.span.end)
+    return question.text[phrase.span.start : dated.end() if dated else phrase.span.end]
 
 
 def _is_plural(question: Wording, phrase: Phrase) -> bool:

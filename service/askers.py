@@ -84,7 +84,8 @@ def _post(url: str, key: str | None, body: schemas.AskRequest) -> schemas.AskRep
         with urllib.request.urlopen(request, timeout=SERVER_SECONDS) as answer:
             return schemas.AskReply.model_validate_json(answer.read())
     except urllib.error.HTTPError as error:
-        said = error.read(2000).decode("utf-8", "replace")
+        with error:
+            said = error.read(2000).decode("utf-8", "replace")
         raise ServerFailed(f"{url} answered {error.code} to {body.question!r}: {said}") from error
     except (OSError, ValueError) as error:  # unreachable, no such address, not a reply of ours
         raise ServerFailed(f"{url} did not answer {body.question!r} as it should: {error}") from error

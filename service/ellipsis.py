@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 from corpus.document import Span
 from index.analysis import terms
-from service.antecedent import Exchange, joined, names_of, short_answer
+from service.antecedent import Exchange, joined, short_answer, subjects_of
+from service.asked import ENDING
 from service.wording import (
     ASKING,
     AUXILIARIES,
+    BE,
     CALENDAR,
     DETERMINERS,
     PREPOSITIONS,
     Known,
+    Token,
     Wording,
     read_wording,
 )
@@ -26,9 +29,7 @@ SENTENCE = 5
 """An answer of so many words can be asked about with `why`; fewer are a bare value."""
 
 MEASURING = ("per", "as", "like", "than")
-"""Behind these stands no phrase that another one takes the place of by itself: `per month`, `and storage?`."""
-
-ENDING = " \t\n?!.…,;:"
+"""What stands behind these is not replaced without them: `per month` by `storage`."""
 
 PLAIN_CAPITAL = re.compile(r"[A-Z][a-z]+")
 """How the members of a family are often named: `Plus` and `Team` of Ostrelio."""
@@ -51,14 +52,13 @@ class Fragment:
     @property
     def determiner(self) -> bool:
         """Return whether it begins with the, a, my ..."""
-        return self.body.of(self.text).lower().split()[:1] != [] and (
-            self.body.of(self.text).lower().split()[0] in DETERMINERS
-        )
+        return self.body.of(self.text).partition(" ")[0].lower() in DETERMINERS
 
     @property
     def bare(self) -> str:
         """Return its words without preposition and determiner."""
         body = self.body.of(self.text)
+        # `the free one` is `free`
         body = body.split(maxsplit=1)[1] if self.determiner and " " in body else body
         return re.sub(r"(?<=\w) ones?$", "", body)
 
@@ -73,9 +73,15 @@ def read_fragment(text: str, known: Known, *, begins: bool) -> Fragment:
 
 def filled(fragment: Fragment, frame: Wording, known: Known) -> str:
     """Return the question `frame` with the fragment in the place of what is parallel to it."""
+    behind = _adjunct(fragment)
+    if behind:  # `and PyTorch in academia?` for `Why is TensorFlow preferred in industry?`
+        first = read_fragment(fragment.text[:behind].rstrip(), known, begins=False)
+        frame = read_wording(filled(first, frame, known), known)
+        fragment = read_fragment(fragment.text[behind:], known, begins=False)
     place = (
         _compared(fragment, frame, known)
         or _named(fragment, frame, known)
+        or _beside_name(fragment, frame)
         or _numbered(fragment, frame)
         or _phrased(fragment, frame)
     )
@@ -85,13 +91,22 @@ def filled(fragment: Fragment, frame: Wording, known: Known) -> str:
     return frame.text[: span.start] + new + frame.text[span.end :]
 
 
+def _adjunct(fragment: Fragment) -> int:
+    """Return where a preposition behind the fragment's name begins; 0 for none."""
+    if not fragment.wording.names:
+        return 0
+    tokens = fragment.wording.tokens
+    behind = [token for token in tokens if token.span.start > fragment.wording.names[0].end]
+    return next((token.span.start for token in behind if token.lower in PREPOSITIONS), 0)
+
+
 Place = tuple[Span, str]
 """What is replaced in the frame, and by what."""
 
 
 def _compared(fragment: Fragment, frame: Wording, known: Known) -> Place | None:
     """Find a name that the corpus compares with the one in the fragment: `Plus` for `Team`."""
-    wanted = {word.casefold() for word in fragment.bare.split()}
+    wanted = {word.casefold() for word in fragment.bare.split()} or {""}
     for span in reversed(frame.names):
         for part in _parts(frame, span):
             for other in known.vocabulary.rivals(part.of(frame.text)):
@@ -149,12 +164,35 @@ def _family_member(frame: Wording, span: Span) -> Span:
 
 
 def _behind(frame: Wording, span: Span) -> int:
-    """Return where the words that belong to a name end: `PyTorch model deployment`."""
-    end = span.end
+    """Return where the words that belong to a name end: `for PyTorch model deployment`."""
+    before = [token.lower for token in frame.tokens if token.span.end <= span.start][-2:]
+    if not before or before[-1] not in DETERMINERS | PREPOSITIONS:
+        return span.end
+    ends = [span.end, *(token.span.end for token in _following(frame, span))]
+    # `does the Plus plan cost`: behind an auxiliary and a subject comes the verb.
+    drops = len(ends) > 1 and before[0] in AUXILIARIES and ends[-1] == frame.tokens[-1].span.end
+    return ends[-1 - drops]
+
+
+def _following(frame: Wording, span: Span) -> list[Token]:
+    """Return the content words right behind a name."""
+    found: list[Token] = []
     for token in frame.tokens:
-        if token.span.start > end and token.has_content and frame.text[end : token.span.start] == " ":
-            end = token.span.end
-    return end
+        if token.span.start > span.end:
+            if not token.has_content:
+                break
+            found.append(token)
+    return found
+
+
+def _beside_name(fragment: Fragment, frame: Wording) -> Place | None:
+    """Find a name with a noun in common: `the Team plan` for `the free plan`."""
+    own = {term for token in fragment.wording.content for term in terms(token.lower)}
+    for span in frame.names:
+        for token in _following(frame, span):
+            if own & set(terms(token.lower)):
+                return Span(_family_member(frame, span).start, token.span.end), fragment.bare
+    return None
 
 
 def _numbered(fragment: Fragment, frame: Wording) -> Place | None:
@@ -174,7 +212,7 @@ def _shape(text: str) -> str:
 
 
 def _phrased(fragment: Fragment, frame: Wording) -> Place | None:
-    """Find the noun phrase that is parallel: with a word in common, the same preposition, or the same article."""
+    """Find the noun phrase that is parallel: with a word in common, the same preposition or article."""
     own = {term for token in fragment.wording.tokens if token.has_content for term in terms(token.lower)}
     for phrase in reversed(frame.phrases):
         if own & set(terms(phrase.span.of(frame.text))):
@@ -183,7 +221,7 @@ def _phrased(fragment: Fragment, frame: Wording) -> Place | None:
             return phrase.span, determiner + fragment.body.of(fragment.text)
     if fragment.preposition:
         same = [one for one in frame.phrases if one.preposition == fragment.preposition]
-    elif CALENDAR.fullmatch(fragment.bare) or fragment.wording.names:
+    elif CALENDAR.fullmatch(fragment.bare) or fragment.wording.names or fragment.bare.endswith("ing"):
         same = []
     else:
         same = [
@@ -197,8 +235,8 @@ def _phrased(fragment: Fragment, frame: Wording) -> Place | None:
 
 
 def _about(fragment: Fragment, frame: Wording) -> str:
-    """Return the fragment as a question about the frame's names: `the license for PyTorch?`; empty if unfit."""
-    names = names_of(frame)
+    """Return the fragment as a question about the frame's names; empty if it is nothing of theirs."""
+    names = subjects_of(frame)
     if fragment.preposition or fragment.wording.names or CALENDAR.fullmatch(fragment.bare) or not names:
         return ""
     return f"What about {fragment.text} for {joined(names)}?"
@@ -231,7 +269,7 @@ def _cut(text: str) -> str:
 
 
 def _asking(question: Wording) -> tuple[int, int]:
-    """Return the number of the word that asks and of the first behind its phrase: `Which light`; -1 for none."""
+    """Return the number of the word that asks, -1 for none, and of the first behind its phrase."""
     tokens = question.tokens
     at = next((number for number, token in enumerate(tokens[:3]) if token.lower in ASKING), -1)
     if at > 0 and not (tokens[0].lower in PREPOSITIONS or tokens[0].lower in ("and", "but", "so", "also")):
@@ -263,9 +301,12 @@ def _rest(question: Wording, end: int, asked: str) -> str:
 
 
 def asked_of(asking: str, frame: Wording) -> str:
-    """Return a question with other words of asking in the place of its own: `and how much water?`."""
+    """Return a question with other words of asking of the same sort: `how much water`; empty for none."""
     at, end = _asking(frame)
-    if at < 0 or end >= len(frame.tokens):
+    counted = asking.lower().startswith("how")
+    if at < 0 or end >= len(frame.tokens) or counted != (frame.tokens[at].lower == "how"):
+        return ""
+    if not any(one.asked for one in frame.phrases) or frame.tokens[end].lower in BE:
         return ""
     return f"{asking[:1].upper()}{asking[1:]} {frame.text[frame.tokens[end].span.start :]}"
 

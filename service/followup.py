@@ -9,22 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from corpus.document import Span
 from index.vocabulary import Rewrite, Vocabulary
 from service import antecedent, ellipsis
 from service.antecedent import Exchange, Talk
+from service.asked import BARE_FRAGMENT, CONDITIONS, ENDING, TELLING, Asked, fragment_of, read_asked
 from service.pronouns import CLOCK, JUDGEMENT, Place, applied, resolved
-from service.wording import (
-    ASKING,
-    AUXILIARIES,
-    DETERMINERS,
-    PREPOSITIONS,
-    Known,
-    Wording,
-    read_wording,
-)
+from service.wording import ASKING, AUXILIARIES, Known, read_wording
 
 REMEMBERED = 6
 """User turns that are read: what was said before them is no longer talked about."""
@@ -38,12 +32,6 @@ LONGEST_ANSWER = 400
 LONGEST_COMPLETED = 600
 """Code points of a completed question."""
 
-FRAGMENT = 8
-"""Words of a fragment after `and`, `what about`; a longer one says what it wants."""
-
-BARE_FRAGMENT = 4
-"""Words of a fragment that nothing announces: `on Sundays?`."""
-
 CONTINUED = 14
 """Words of a question that begins with `and` and may take over the topic."""
 
@@ -52,21 +40,6 @@ IMPLICIT = 6
 
 SELF_CONTAINED = 2
 """Content words from which on a question that nothing ties to the last one has a topic of its own."""
-
-LINK = re.compile(r"(?:(?:and|but|so|also|or|then)\b[\s,;:.!–-]*)+", re.I)
-INTERJECTION = re.compile(
-    r"(?:(?:ok|okay|well|now|no|yes|sorry|thanks|thank you|right|oh|ah|hmm|great|cool|plus)\s*[,;:.!–-]+\s*)+",
-    re.I,
-)
-ABOUT = re.compile(
-    r"(?:(?:what|how) about|what of|what(?= if\b)|(?:the )?same (?:question |thing )?(?=for|with|about|in|on)"
-    r"|(?:is|does|do|was|are|would) (?:it|that|this|they) (?:be |also )?(?:the same|true|different|hold|apply)"
-    r"(?= for| with| of| to| in| on)|i (?:mean|meant)|make (?:it|that))\s+(?:about (?=\w))?",
-    re.I,
-)
-"""What announces a fragment."""
-
-TRAILING = re.compile(r"[\s,]*\b(?:too|then|instead|as well|though|please)\W*$", re.I)
 
 ASKED_AGAIN = re.compile(
     r"(?P<asking>why not|why so \w+|why (?:such|that) an? \w+(?: \w+)?|why|how come|how so|for what reason"
@@ -81,26 +54,28 @@ REFERS = re.compile(r"(?:is|was|are|does|do|did|would|should|has|have) (?:it|the
 """`where is it` asks for a thing, `why is that` for what was said."""
 
 CHATTER = re.compile(
-    r"(?:hi|hello|hey|bye|really|sure|nice|good|fine|great|cool|thanks?|thank you|yes|no|ok(?:ay)?|never ?mind)"
-    r"(?: (?:there|so much|very much|that|you|a lot|enough))?",
+    r"(?:hi|hello|hey|bye|really|sure|nice|good|great|cool|thanks?|thank you|yes|no|ok|okay|never mind"
+    r"|for example|for instance|such as)"
+    r"(?:,? (?:there|so much|very much|that|you|a lot|enough))?",
     re.I,
 )
 DEFINED = re.compile(
-    r"(?:what|who)(?:['’]s| is| are| was| were) (?!there\b|the\b|included\b)\w+(?: \w+)?"
+    r"(?:what|who)(?:['’]s| is| are| was| were) (?!there\b|the\b|not\b|\w+ed\b)\w+(?: \w+)?"
     r"|(?:define|meaning of) .*|what does (?:\w+ ){1,3}(?:mean|stand for)",
     re.I,
 )
-"""A question for what something is names its topic itself: `what is overfitting?`, not `what is the price?`."""
+"""A question for what something is names its topic: `what is overfitting?`, not `what is the price?`."""
 
 ASKED_OF = re.compile(r"(?:which|how (?:much|many)|whose|what(?= \S+(?<!ed)(?<!s)$)) \w+(?: \w+)?", re.I)
 """Other words of asking for the question before: `how much water`."""
 
-CONDITIONS = ("if", "unless", "because", "while")
-TELLING = ("tell", "explain", "describe", "more", "summarise", "summarize", "elaborate")
 CHOICE = re.compile(
-    r"which (?:one|ones|of (?:the (?:two|both)|them|these|those|both))\b|which(?= (?:is|was|has)\b)", re.I
+    r"which (?:one|ones|of (?:the (?:two|both)|them|these|those|both))\b|which(?= (?:is|was|has)\b)"
+    r"|which(?= \w+ (?:first|last|more|less|most|least|better|worse|best|worst|\w+er|\w+est)\b)",
+    re.I,
 )
 
+"""A choice between things that are not named."""
 
 Change = tuple[str, str]
 """What was replaced in a question, and by what."""
@@ -130,7 +105,9 @@ def complete(
     talk: list[Exchange] = []
     for asked, answer, refused in _exchanges(history, known)[-REMEMBERED:]:
         standing, _ = _completed(asked, talk, known)
-        talk.append(Exchange(read_wording(standing.strip(), known), answer, refused))
+        wording = read_wording(standing.strip(), known)
+        if (wording.names or wording.content) and not CHATTER.fullmatch(standing.strip(ENDING)):
+            talk.append(Exchange(wording, answer, refused))
     completed, changes = _completed(question, talk, known)
     return completed, [Rewrite("follow-up", old, new) for old, new in changes]
 
@@ -154,79 +131,28 @@ def _completed(question: str, talk: Talk, known: Known) -> tuple[str, list[Chang
     """Return the question completed by what was said so far, and the changes."""
     if not talk or len(question) > LONGEST_QUESTION:
         return question, []
-    new, changes = _by_rule(_read(question, known), talk, known)
+    new, changes = _by_rule(read_asked(question, known), talk, known)
     if new == question or len(new) > LONGEST_COMPLETED:
         return question, []
     return new, changes
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question that may be a follow-up, and how it begins."""
-
-    wording: Wording
-    link: int
-    """Where `and`, `but`, `so` at its beginning ends; 0 for none."""
-    start: int
-    """Where what remains begins."""
-    announced: bool
-    """Whether it begins with `what about`."""
-    core: Wording
-    """What remains without these and without `too`."""
-
-    @property
-    def text(self) -> str:
-        """Return its words."""
-        return self.wording.text
-
-    @property
-    def linked(self) -> bool:
-        """Return whether it begins with `and`, `but`, `so`."""
-        return self.link > 0
-
-    @property
-    def first(self) -> str:
-        """Return the first word of what remains; empty for none."""
-        return self.core.tokens[0].lower if self.core.tokens else ""
-
-
-def _read(question: str, known: Known) -> Asked:
-    start = len(question) - len(question.lstrip())
-    start = _behind(INTERJECTION, question, start)
-    link = _behind(LINK, question, start)
-    begins = _behind(ABOUT, question, link)
-    core = TRAILING.sub("", question[begins:].rstrip(ellipsis.ENDING)).strip(ellipsis.ENDING)
-    return Asked(
-        read_wording(question, known),
-        link=link if link > start else 0,
-        start=begins,
-        announced=begins > link,
-        core=read_wording(core, known, begins=begins == start),
-    )
-
-
-def _behind(pattern: re.Pattern[str], text: str, start: int) -> int:
-    match = pattern.match(text, start)
-    return match.end() if match else start
-
-
 def _by_rule(asked: Asked, talk: Talk, known: Known) -> tuple[str, list[Change]]:
     question, core = asked.text, asked.core.text
-    if not core or CHATTER.fullmatch(core):
-        return question, []
-    if JUDGEMENT.fullmatch(core):
+    if not core or CHATTER.fullmatch(core) or JUDGEMENT.fullmatch(core):
         return question, []
     again = ASKED_AGAIN.fullmatch(core)
     if again and not (REFERS.search(core) and again["asking"].lower() not in ("why", "how come")):
         return _whole(question, ellipsis.asked_again(_asking(again["asking"]), antecedent.last_asked(talk)))
-    fragment = _fragment(asked)
+    fragment = fragment_of(asked)
     if asked.first not in CONDITIONS or not fragment:
         places = [one for one in resolved(asked.wording, talk, known) if one[0].start >= asked.start]
         if places:
             return _with_antecedents(asked, places, talk, known)
     if fragment:
         return _whole(question, _filled(asked, fragment, talk, known))
-    if ASKED_OF.fullmatch(core) and not _is_clause(asked.core):
+    other = ASKED_OF.fullmatch(core) and not CHOICE.match(core)
+    if other and not asked.core.names and not asked.core.has_auxiliary:
         new = ellipsis.asked_of(core, talk[-1].question)
         if new:
             return _whole(question, new)
@@ -238,7 +164,7 @@ def _with_antecedents(
 ) -> tuple[str, list[Change]]:
     """Return the question with its pronouns replaced; put into the one before if it was nothing else."""
     question = asked.text
-    whole = _read(applied(question, places), known)
+    whole = read_asked(applied(question, places), known)
     if len(places) == 1 and ellipsis.without_preposition(whole.core.text) == places[0][1]:
         return _whole(question, _filled(whole, whole.core.text, talk, known))
     if asked.linked:
@@ -259,56 +185,10 @@ def _filled(asked: Asked, fragment: str, talk: Talk, known: Known) -> str:
     return ellipsis.filled(ellipsis.read_fragment(fragment, known, begins=begins), talk[-1].question, known)
 
 
-def _fragment(asked: Asked) -> str:
-    """Return the words to be put into the question before; empty if this is a question of its own."""
-    core, tokens = asked.core, asked.core.tokens
-    if asked.announced:
-        return "" if _stands_alone(core) else core.text
-    if asked.first in AUXILIARIES:  # `does TensorFlow?`
-        rest = tokens[1:]
-        bare = all(token.is_name or token.lower in DETERMINERS for token in rest)
-        return core.text[rest[0].span.start :] if rest and bare else ""
-    if (
-        (_is_clause(core) and asked.first not in CONDITIONS)
-        or not tokens
-        or asked.first in (*ASKING, *TELLING)
-        or _stands_alone(core)
-    ):
-        return ""
-    if asked.linked:
-        return core.text if len(tokens) <= FRAGMENT else ""
-    return core.text if len(tokens) <= BARE_FRAGMENT and _is_bare(asked) else ""
-
-
-def _is_clause(core: Wording) -> bool:
-    return any(token.lower in AUXILIARIES for token in core.tokens)
-
-
-def _is_bare(asked: Asked) -> bool:
-    """Return whether a few words that nothing announces are a fragment: `for mobile`, `3.2.0`, `the lamp?`."""
-    core = asked.core
-    if asked.first in PREPOSITIONS or (core.names and not core.content):
-        return True
-    if not asked.text.rstrip().endswith("?") or core.names:
-        return False
-    return asked.first in DETERMINERS or len(core.content) == 1
-
-
-def _stands_alone(core: Wording) -> bool:
-    """Return whether a phrase names what it is about: `the license of TensorFlow`."""
-    first = core.names[0] if core.names else None
-    return (
-        first is not None
-        and bool(core.before(first))
-        and core.content[:1] != []
-        and (core.content[0].span.end < first.start)
-    )
-
-
 def _continued(asked: Asked, talk: Talk, known: Known) -> str:
     """Return a question without a topic of its own with the conversation's: `... for Pellworth?`."""
     question, wording = asked.text, asked.wording
-    bare = question[asked.link :].rstrip(ellipsis.ENDING)
+    bare = question[asked.link :].rstrip(ENDING)
     if wording.names:
         return question
     choice = antecedent.alternatives(talk, known) if CHOICE.match(asked.core.text) else ()
@@ -321,7 +201,10 @@ def _continued(asked: Asked, talk: Talk, known: Known) -> str:
 
 
 def _wants_topic(asked: Asked) -> bool:
-    tokens, content = asked.wording.tokens, asked.wording.content
+    tokens = asked.wording.tokens
+    # In `how long is the trial`, long is no topic.
+    measured = [behind for one, behind in pairwise(tokens) if one.lower == "how"]
+    content = [token for token in asked.wording.content if token not in measured]
     if DEFINED.fullmatch(asked.core.text) or CLOCK.search(asked.text):
         return False
     if asked.linked:

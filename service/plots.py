@@ -61,7 +61,9 @@ def reliability_diagram(bins: Sequence[Bin]) -> str:
         axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)
         confidences, shares = [one.confidence for one in bins], [one.right for one in bins]
         axes.plot(confidences, shares, color=ACCENT, linewidth=1)
-        axes.scatter(confidences, shares, [12 + 130 * one.count / most for one in bins], color=ACCENT)
+        axes.scatter(
+            confidences, shares, [12 + 130 * one.count / most for one in bins], color=ACCENT, clip_on=False
+        )
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share right")
         return _address(figure)
 

@@ -23,8 +23,6 @@ from service.wording import (
     word_set,
 )
 
-MOTION = {"get", "go", "come", "travel", "drive", "walk", "reach", "send", "ship", "move"}
-
 Place = tuple[Span, str]
 """A part of a question and what takes its place."""
 
@@ -33,23 +31,11 @@ THINGS = {"it", "its", "itself"}
 GROUPS = {"they", "them", "their", "theirs", "themselves"}
 PERSONS = {"he", "she", "him", "her", "his", "hers"}
 DEMONSTRATIVES = {"that", "this", "these", "those"}
-CLAUSE = {
-    "and",
-    "but",
-    "or",
-    "if",
-    "when",
-    "after",
-    "before",
-    "because",
-    "that",
-    "so",
-    "while",
-    "once",
-    "which",
-    "who",
-}
+CLAUSE = word_set("and but or if when after before because that so while once which who")
 """Words behind which a pronoun may stand for something in its own question: `buy a lamp and return it`."""
+
+MOTION = word_set("get go come travel drive walk reach send ship move")
+"""Behind these, `there` is `to` a place."""
 
 DEICTIC = re.compile(
     r"(?:document|page|article|policy|guide|manual|site|website|handbook|text|section|chapter|faq|report|file"
@@ -71,7 +57,8 @@ EXPLETIVE = re.compile(
 
 JUDGEMENT = re.compile(
     r"(?:is|was|isn['’]t|wasn['’]t) (?:it|that|this) (?:really |all |actually )?"
-    r"(?:true|correct|right|so|possible|ok|okay|certain|sure|wrong|all)\W*",
+    r"(?:true|correct|right|so|possible|ok|okay|certain|sure|wrong|all)\W*"
+    r"|(?:who|where) (?:says?|said) (?:that|so|it|this)\W*",
     re.I,
 )
 """`is that true?` asks about what was said, not about a thing."""
@@ -85,14 +72,19 @@ VERBS = word_set(
 CLOCK = re.compile(r"\bwhat (?:time|day|date|year) is it\b", re.I)
 
 CHOICES = re.compile(
-    r"\b(?P<which>the (?:former|latter)|the (?:first|second)(?: one)?(?=\W*$| [a-z]+\W*$)"
-    r"|the other(?: ones?)?)\b(?: (?!day|hand|side|way|half|end|party|direction)(?P<noun>[a-z]+))?",
+    r"\bthe (?:(?P<side>former|latter)|(?P<number>first|second)(?: one|(?=\W*$))"
+    r"|(?P<other>other)(?: ones?)?(?! (?:day|hand|side|way|half|end|party|direction)s?\b))\b"
+    r"(?P<noun>(?<=other) [a-z]+(?=\W*$))?",
     re.I,
 )
-COMPARING = re.compile(r"\b(?:differ|differences?|compared?|comparison|alike|each|both|between)\b", re.I)
+"""One of two: `the latter`, `the first one`, `the other framework`."""
+
+COMPARING = re.compile(
+    r"\b(?:differ|differences?|compared?|comparison|alike|each|both|between|in common)\b", re.I
+)
 """What is said of two things at once."""
 
-THE_ONE = re.compile(r"\b(?P<which>this|that|the) one\b", re.I)
+THE_ONE = re.compile(r"\b(?:this|that|the) one\b", re.I)
 
 
 def applied(question: str, places: Sequence[Place]) -> str:
@@ -107,7 +99,7 @@ def applied(question: str, places: Sequence[Place]) -> str:
 
 def resolved(question: Wording, talk: Talk, known: Known) -> list[Place]:
     """Return the places of the question's pronouns and what they stand for, in order."""
-    found = list(_choices(question, talk, known))
+    found = [one for one in _choices(question, talk, known) if one[1]]
     for at, token in enumerate(question.tokens):
         if any(span.overlaps(token.span) for span, _ in found):
             continue
@@ -120,25 +112,17 @@ def resolved(question: Wording, talk: Talk, known: Known) -> list[Place]:
 def _choices(question: Wording, talk: Talk, known: Known) -> Iterator[Place]:
     """Yield `the other one`, `the former`, `the latter`, `that one`."""
     for match in CHOICES.finditer(question.text):
-        which = match["which"].lower()
         pair = antecedent.alternatives(talk, known)
-        if "other" in which:
+        if match["other"]:
             chosen = antecedent.rival(talk, known)
         else:
-            chosen = pair[which.split()[1] in ("latter", "second")] if pair else ""
+            second = (match["side"] or match["number"]).lower() in ("latter", "second")
+            chosen = pair[second] if pair else ""
         if chosen:
             noun = match["noun"] or ""
-            names_it = (
-                noun
-                and noun not in AUXILIARIES | PREPOSITIONS
-                and match.end() == len(question.text.rstrip(" ?!."))
-            )
-            article = "the " if names_it else ""
-            yield Span(match.start("which"), match.end("which")), article + chosen
+            yield Span(match.start(), match.end()), f"the {chosen}{noun}" if noun else chosen
     for match in THE_ONE.finditer(question.text):
-        chosen = antecedent.thing(talk, known)
-        if chosen:
-            yield Span(match.start(), match.end()), chosen
+        yield Span(match.start(), match.end()), antecedent.thing(talk, known)
 
 
 def _place(question: Wording, at: int, talk: Talk, known: Known) -> Place | None:
@@ -207,7 +191,7 @@ def _at(tokens: Sequence[Token], number: int) -> Token | None:
 
 
 def _demonstrative(question: Wording, at: int, talk: Talk, known: Known) -> Place | None:
-    """Return what `that`, `this lamp` or `those` stands for; None where it joins clauses or points at the text."""
+    """Return what `that`, `this lamp` or `those` stands for; None for what joins clauses or points."""
     tokens, token = question.tokens, question.tokens[at]
     before, behind = _at(tokens, at - 1), _at(tokens, at + 1)
     stands_for = antecedent.group if token.lower in ("these", "those") else antecedent.thing
@@ -226,9 +210,12 @@ def _demonstrative(question: Wording, at: int, talk: Talk, known: Known) -> Plac
     acts = before is not None and before.lower in DO | MODALS
     manner = tokens[0].lower in ("how", "when", "where", "why")
     judged = before is not None and before.lower in BE and (at == 1 or manner)
+    if acts and behind.lower in ("mean", "stand") and talk:
+        return token.span, antecedent.short_answer(talk[-1]) or stands_for(talk, known)
     if acts and behind.lower in VERBS:
         return token.span, stands_for(talk, known)
-    if last and (acts or judged):  # `does that cost`, `is that included`
+    alone = last or not question.tokens[at + 2].has_content
+    if (last and acts) or (alone and judged):  # `does that cost`, `is that better for`
         return token.span, stands_for(talk, known)
     return _with_noun(question, at, drops=acts, stands_for=stands_for(talk, known))
 

@@ -24,7 +24,7 @@ h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 table{border-collapse:collapse;margin:.5rem 0;font-size:.9rem}
 th,td{padding:.2rem .7rem .2rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #e4e7eb}
 th{font-weight:600;color:#52606d}td.n{text-align:right;font-variant-numeric:tabular-nums}
-img{max-width:100%}.plots{display:flex;flex-wrap:wrap;gap:1rem}.note,.dim{color:#52606d}
+img{max-width:100%}figure{margin:0}.plots{display:flex;flex-wrap:wrap;gap:1rem}.note,.dim{color:#52606d}
 details{border:1px solid #e4e7eb;border-radius:6px;padding:.4rem .8rem;margin:.4rem 0}
 summary{cursor:pointer}.tag{font-size:.8rem;background:#e4e7eb;border-radius:4px;padding:.05rem .4rem}
 .gold{background:#e3f9e5}.failed{color:#ab091e;font-weight:600}q,.w{white-space:pre-wrap}

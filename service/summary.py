@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from service.evaluate import Evaluation, Result
 from service.figures import Figures, by_type, curve, figures, latency, reliability
 
 FEWEST_POINTS = 200
 """A longer risk-coverage curve is thinned to about as many points in the JSON."""
-
-WIDEST = 160
-"""Columns of a terminal that a table may take."""
 
 COLUMNS = (
     "questions",
@@ -89,34 +87,30 @@ def show(console: Console, done: Evaluation) -> None:
         f"{whole.answerable} answerable; index {escape(printable(done.index_version))}; "
         f"threshold {done.threshold:.3f}"
     )
-    _print(console, _grid(("figure", "value", "of what"), main_figures(whole)))
+    _print(console, ("figure", "value", "of what"), main_figures(whole), numbers=False)
     types = [row(name, found) for name, found in by_type(outcomes, done.threshold).items()]
     if len(types) > 1:
-        _print(console, _grid(("type", *COLUMNS), types, numbers=True))
+        _print(console, ("type", *COLUMNS), types, numbers=True)
     bins = [
         (f"{one.low:.1f}–{one.high:.1f}", str(one.count), number(one.confidence), number(one.right))
         for one in reliability(outcomes)
     ]
-    if bins:
-        _print(console, _grid(("confidence", "candidates", "mean", "share right"), bins, numbers=True))
+    _print(console, ("confidence", "candidates", "mean", "share right"), bins, numbers=True)
     stages = [(name, f"{one.p50:.1f}", f"{one.p95:.1f}") for name, one in latency(outcomes).items()]
-    if stages:
-        _print(console, _grid(("stage, ms", "p50", "p95"), stages, numbers=True))
+    _print(console, ("stage, ms", "p50", "p95"), stages, numbers=True)
 
 
-def _print(console: Console, table: Table) -> None:
+def _print(console: Console, header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool) -> None:
     """Print a table at its own width: a figure cut short to fit a narrow window says nothing."""
+    table = [[printable(cell) for cell in line] for line in (header, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
     console.print()
-    console.print(table, width=WIDEST, crop=False)
-
-
-def _grid(header: Iterable[str], rows: Iterable[Iterable[str]], *, numbers: bool = False) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for at, name in enumerate(header):
-        table.add_column(name, justify="right" if numbers and at else "left", no_wrap=True)
-    for one in rows:
-        table.add_row(*(escape(printable(cell)) for cell in one))
-    return table
+    for number, line in enumerate(table):
+        padded = [
+            " " * (width - cell_len(cell)) + cell if numbers and at else set_cell_size(cell, width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        console.print(Text("  ".join(padded).rstrip(), style="dim" if not number else ""), soft_wrap=True)
 
 
 def as_json(done: Evaluation, failures: list[str]) -> dict[str, object]:

@@ -59,6 +59,9 @@ PREDICATE = re.compile(
 )
 """What may follow the subject of `is`, where a second noun would be a part of the subject."""
 
+ADVERBS = word_set("last first ever still already usually often always never normally currently")
+"""What may stand between a subject and its verb."""
+
 TITLE_CASE = 4
 """From so many words on, capitals on all of them are a way of writing and show no names."""
 
@@ -120,6 +123,11 @@ class Wording:
     def content(self) -> list[Token]:
         """Return the words that say something of a subject and are no names."""
         return [token for token in self.tokens if token.has_content]
+
+    @property
+    def has_auxiliary(self) -> bool:
+        """Return whether there is a word like is, does or can: most questions that are whole have one."""
+        return any(token.lower in AUXILIARIES for token in self.tokens)
 
     @property
     def named(self) -> list[str]:
@@ -215,13 +223,15 @@ def _trimmed(tokens: tuple[Token, ...], first: int, end: int) -> tuple[int, int]
         return first, end - (end == len(tokens) and end - first > 1 and _in_subject(tokens, first - 1))
     if before.lower == "how":
         return end, end
+    if before.lower in ("who", "whom", "who's"):  # `who made it`
+        return first + 1, end
     if before.lower in ("what", "which", "whose", "many", "much"):
         # `which light gave the basil`: without an auxiliary behind it, the last word is the verb.
         return first, end if after in AUXILIARIES else end - 1
     if before.lower in DETERMINERS:
         acts = earlier in DO | MODALS or (earlier in BE and PREDICATE.fullmatch(tokens[end - 1].lower))
         drops = acts and end - first > 1 and after != "of"
-        return first, end - 1 if drops else end
+        return first, end - 1 - (tokens[end - 2].lower in ADVERBS) if drops else end
     if before.lower in SUBJECTS or before.is_name:
         # `may I return tools`, `does Linux support threads`; not `for Linux users`
         return (first + 1, end) if earlier in AUXILIARIES else (end, end)
@@ -231,7 +241,7 @@ def _trimmed(tokens: tuple[Token, ...], first: int, end: int) -> tuple[int, int]
 
 
 def _in_subject(tokens: tuple[Token, ...], preposition: int) -> bool:
-    """Return whether an `of` belongs to the subject: `does exit code 5 of drembake mean`, its verb is yet to come."""
+    """Return whether `of` belongs to a subject whose verb is yet to come: `does code 5 of drembake mean`."""
     if tokens[preposition].lower != "of":
         return False
     at = preposition - 1

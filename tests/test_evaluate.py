@@ -66,8 +66,8 @@ def test_perfect_answers_and_refusals_give_perfect_figures() -> None:
         [
             right(0.9, placed=True, rank=1, exact=1.0, f1=1.0),
             right(0.8, placed=True, rank=1, exact=1.0, f1=1.0),
-        ]
-        + [no_answer(0.1), no_answer(None)],
+            *(no_answer(0.1), no_answer(None)),
+        ],
         0.5,
     )
     assert (found.right_in_all, found.right, found.always, found.wrong) == (1, 1, 1, 0)
@@ -84,13 +84,16 @@ def test_refusing_everything_gives_the_share_of_unanswerable_questions() -> None
 
 def test_figures_of_a_small_set_by_hand() -> None:
     found = figures(
-        [right(0.9, placed=True, rank=2), wrong(0.8, placed=True, rank=4), right(0.2, placed=True)]
-        + [no_answer(0.7), no_answer(0.1)],
+        [
+            *(right(0.9, placed=True, rank=2), wrong(0.8, placed=True, rank=4), right(0.2, placed=True)),
+            *(no_answer(0.7), no_answer(0.1)),
+        ],
         0.5,
     )
     assert found.recall == {1: 0, 3: pytest.approx(1 / 3), 5: pytest.approx(2 / 3), 10: pytest.approx(2 / 3)}
     assert found.mrr == pytest.approx((1 / 2 + 1 / 4) / 3)
-    assert (found.right_in_all, found.given, found.wrong) == (2 / 5, 3, pytest.approx(2 / 3))
+    assert (found.right_in_all, found.given) == (2 / 5, 3)
+    assert found.wrong == pytest.approx(2 / 3)
     assert (found.refusal_precision, found.refusal_recall) == (1 / 2, 1 / 2)
 
 
@@ -155,8 +158,7 @@ def test_calibrated_confidence_has_no_error_and_overconfidence_has() -> None:
 
 
 def test_wilson_interval_by_hand() -> None:
-    low, high = wilson(8, 10)
-    assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+    assert list(wilson(8, 10)) == pytest.approx([0.4902, 0.9433], abs=1e-4)
     assert wilson(0, 5)[0] == 0 and wilson(5, 5)[1] == 1
 
 
@@ -289,7 +291,8 @@ def test_right(question: KnownQuestion, answer: schemas.AnswerOut, expected: boo
         (b'{"question": "a", "answerable": true, "gold_spans": [""]}', "empty strings"),
         (b'{"question": "a", "answerable": true, "gold_spans": ["b"], "gold_mode": "some"}', "gold_mode: "),
         (
-            b'{"question": "a", "answerable": true, "gold_spans": ["b"], "gold_places": [{"file": "a", "start": 3, "end": 3}]}',
+            b'{"question": "a", "answerable": true, "gold_spans": ["b"],'
+            b' "gold_places": [{"file": "a", "start": 3, "end": 3}]}',
             "line 1: gold_places.0: `end` must be greater than `start`",
         ),
         (b'\n{"question": "\xff"}', "line 2: not UTF-8"),
@@ -388,12 +391,8 @@ def test_the_report_asks_nothing_of_any_network_and_escapes_everything() -> None
     }
     addresses = re.findall(r"<img [^>]*src=\"([^\"]*)\"", page)
     assert len(addresses) == 3 and all(one.startswith("data:image/svg+xml;base64,") for one in addresses)
-    assert (
-        not re.search(
-            r"(?:href|src|action)\s*=\s*[\"']?(?!\"?data:)", re.sub(r"&[^;]+;", "", page.replace(HOSTILE, ""))
-        )
-        or True
-    )
+    inside_tags = "".join(re.findall(r"<[^>]*>", page))
+    assert re.findall(r"https?:|//|href|@import|url\(", inside_tags) == []
     assert "Content-Security-Policy" in page and "1 of 2" in page and "&lt;script&gt;" in page
 
 

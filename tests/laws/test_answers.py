@@ -60,7 +60,7 @@ def cited(reply: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @given(folders(least=1), QUESTIONS)
-@share(0.7)
+@share(0.5)
 def test_quotes_are_slices(files: Files, question: str) -> None:
     """What a client reads is the slice of the file, in code points, bytes, UTF-16 units and lines."""
     with tempfile.TemporaryDirectory() as aside:
@@ -89,7 +89,7 @@ def test_quotes_are_slices(files: Files, question: str) -> None:
 
 
 @given(folders(least=1))
-@share(0.5)
+@share(0.25)
 def test_snapshot_keeps_places(files: Files) -> None:
     """A snapshot opened from disk has every document's text and the places of all passages and candidates."""
     with tempfile.TemporaryDirectory() as aside:
@@ -113,7 +113,7 @@ def test_snapshot_keeps_places(files: Files) -> None:
 
 
 @given(folders(least=1), QUESTIONS)
-@share(0.15)
+@share(0.08)
 def test_repetition_and_threads(files: Files, question: str) -> None:
     """Asking again, and from eight threads at once, gives the same reply."""
     with tempfile.TemporaryDirectory() as aside:
@@ -151,7 +151,7 @@ def test_top_k(manuals: Index, most: int) -> None:
 
 
 @given(folders(least=1), QUESTIONS)
-@share(0.3)
+@share(0.2)
 def test_filter(files: Files, question: str) -> None:
     """A filter keeps to its documents; one that lets all of them in changes nothing."""
     with tempfile.TemporaryDirectory() as aside:
@@ -219,7 +219,7 @@ def embedded_of(files: Files) -> list[str]:
 
 
 @given(folders(least=1))
-@share(0.5)
+@share(0.25)
 def test_self_by_meaning(files: Files) -> None:
     """By meaning, a passage asked verbatim is first with similarity 1."""
     with tempfile.TemporaryDirectory() as aside:
@@ -231,7 +231,7 @@ def test_self_by_meaning(files: Files) -> None:
 
 
 @given(folders(least=1))
-@share(0.5)
+@share(0.25)
 def test_self_by_words(files: Files) -> None:
     """By words, a term that stands in one passage alone finds that passage and no other."""
     with tempfile.TemporaryDirectory() as aside:
@@ -281,7 +281,7 @@ def test_broken_file(tmp_path: Path, name: str) -> None:
 
 
 @given(folders(least=1), QUESTIONS)
-@share(0.3)
+@share(0.2)
 def test_kinds(files: Files, question: str) -> None:
     """An answer is a candidate of a passage that was found; a cell brings its label and header along."""
     with tempfile.TemporaryDirectory() as aside:

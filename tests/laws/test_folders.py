@@ -63,7 +63,7 @@ def put(folder: Path, name: bytes, kind: str, data: bytes) -> None:
 
 
 @given(st.lists(st.tuples(NAMES, st.sampled_from(KINDS), DATA), max_size=6))
-@share(0.5)
+@share(0.4)
 def test_any_folder(things: list[tuple[bytes, str, bytes]]) -> None:
     """Any files under any names are indexed or named with the reason, and the rest can be asked of."""
     with tempfile.TemporaryDirectory() as aside:

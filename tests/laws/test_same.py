@@ -70,7 +70,7 @@ def assert_same(one: Snapshot, two: Snapshot) -> None:
     {"a.md": b"# One\n\nalpha beta\n", "z/y/x.md": b"# Two\n\ngamma\n"},
     [("put", "a.md", b"# One\n\nzeta\n", ""), ("rename", "z/y/x.md", b"", "guides/c.md")],
 )
-@share(0.5)
+@share(0.3)
 def test_step_by_step(files: Files, changes: list[Step]) -> None:
     """After any changes the index built step by step is, byte for byte, the one built from nothing."""
     with tempfile.TemporaryDirectory() as aside:
@@ -89,7 +89,7 @@ def test_step_by_step(files: Files, changes: list[Step]) -> None:
 
 
 @given(folders(least=1), st.integers(1, 59))
-@share(0.2)
+@share(0.1)
 def test_dates(files: Files, minute: int) -> None:
     """A file's date changes neither version nor any file of the index but the list of documents."""
     with tempfile.TemporaryDirectory() as aside:
@@ -111,7 +111,7 @@ def test_dates(files: Files, minute: int) -> None:
 
 
 @given(st.data())
-@share(0.2)
+@share(0.1)
 def test_renaming(data: st.DataObject) -> None:
     """A renamed document with a title of its own is not encoded again, and the index is as if made anew."""
     text = b"# A title of its own\n\n" + data.draw(contents("note.txt"))
