@@ -373,7 +373,7 @@ def _reading(
 
 
 def _narrowed(snapshot: Snapshot, question: Question, evidence: _Evidence, best: Reading) -> Reading:
-    """Return the clause of the best sentence that is about what is asked, where the rest is about another thing.
+    """Return the clause of the best sentence that is about what is asked, where the rest is not.
 
     "A does x, while B does y", asked about A, gives A's part: B is set against A by the corpus, or the
     clause says all that the sentence says of the question and the rest has a name of its own.

@@ -172,9 +172,14 @@ def rewrite(
 
 
 def _replacement(word: Word, vocabulary: Vocabulary, is_word: Callable[[str], bool]) -> Rewrite | None:
+    if word.text in vocabulary:
+        return None
     alias = vocabulary.aliases.get(word.text.casefold())
     if alias is not None:
         return Rewrite("alias", word.text, alias)
+    acronym = vocabulary.acronyms.get(word.text.upper())
+    if acronym is not None:
+        return Rewrite("acronym", word.text, acronym)
     if word.is_stopword or vocabulary.knows(word) or is_word(word.text.casefold()):
         return None
     corrected = vocabulary.correction(word.text)

@@ -8,6 +8,7 @@ questions together (benchmarks/quality). It means the same whatever `top_k` and 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from index.reader import FEATURES, READ, Reading, read
 from index.search import Hit, search
 from index.snapshot import Snapshot
 from index.vocabulary import Rewrite, rewrite
+from service.followup import Turn, complete
 
 Reason = Literal["no_candidate", "below_threshold", "not_a_question", "empty_index"]
 Role = Literal["answer", "row_label", "column_header"]
@@ -27,6 +29,15 @@ Role = Literal["answer", "row_label", "column_header"]
 THRESHOLD = 0.33
 """Least confidence of an answer that is given: where the share of right replies, answers and refusals
 together, is about highest over the three development sets (0.67, 0.68 and 0.50 on their scored halves)."""
+
+SMALL_TALK = re.compile(
+    r"(?:(?:hi|hello|hey|hiya|howdy|greetings|welcome|good (?:morning|afternoon|evening|day|night)|cheers"
+    r"|thanks?(?: you)?(?: (?:so|very) much| a lot)?|bye|goodbye|see you|ok(?:ay)?|yes|no|please|help|test"
+    r"|cool|great|nice|how are you(?: doing)?|who are you|what are you|what(?:'s| is) your name"
+    r"|are you (?:a )?(?:human|robot|bot|ai)|what can you do|there|bot|everyone|all|friend)[\s,.!?]*)+",
+    re.I,
+)
+"""What people say to whoever answers, not to the documents."""
 
 ALTERNATIVES = 3
 
@@ -112,19 +123,21 @@ def ask(
     index: Index,
     question: str,
     *,
+    history: Sequence[Turn] = (),
     top_k: int = 5,
     documents: Sequence[str] = (),
     threshold: float = THRESHOLD,
 ) -> Reply:
     """Return what the documents say to `question`.
 
-    `documents` are prefixes of document ids that the search is kept to; empty for all.
+    `history` is the conversation before it, oldest first. `documents` are prefixes of document ids that the
+    search is kept to; empty for all.
     """
     begun = time.perf_counter()
     snapshot = index.snapshot
     if not snapshot.passages:
         return Reply(NotFound("empty_index"), (), (), question, (), {}, None, {"total": _since(begun)})
-    used, rewrites = rewrite(question, snapshot.vocabulary, index.encoder.is_word)
+    used, rewrites = understand(index, question, history)
     asked = read_question(used, index.encoder, snapshot.terms, snapshot.vocabulary)
     encoded = time.perf_counter()
     among = snapshot.rows_under(documents) if documents else None
@@ -139,7 +152,7 @@ def ask(
         alternatives=alternatives,
         hits=_reordered(hits, readings)[:top_k],
         used=used,
-        rewrites=tuple(rewrites),
+        rewrites=rewrites,
         best_in_passage=_best_in_passage(readings),
         trace=Trace(asked, tuple(readings), threshold),
         milliseconds={
@@ -151,11 +164,19 @@ def ask(
     )
 
 
+def understand(index: Index, question: str, history: Sequence[Turn]) -> tuple[str, tuple[Rewrite, ...]]:
+    """Return the question that is asked of the documents, and everything that was changed in it."""
+    vocabulary = index.snapshot.vocabulary
+    completed, follow_ups = complete(question, history, vocabulary, is_word=index.encoder.is_word)
+    used, corrections = rewrite(completed, vocabulary, index.encoder.is_word)
+    return used, (*follow_ups, *corrections)
+
+
 def decide(
     question: Question, readings: Sequence[Reading], threshold: float
 ) -> tuple[Answer | NotFound, tuple[Answer, ...]]:
     """Return the verdict on the candidates read, best first, and the next best answers."""
-    if not question.subject:
+    if not question.subject or SMALL_TALK.fullmatch(question.text.strip()):
         return NotFound("not_a_question"), ()
     if not readings:
         return NotFound("no_candidate"), ()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from corpus.document import Span
 from index.analysis import terms
 from service.wording import CALENDAR, DETERMINERS, FUNCTION_WORDS, Known, Phrase, Wording, read_wording
 
@@ -142,6 +143,9 @@ def rival(talk: Talk, known: Known) -> str:
 
 def alternatives(talk: Talk, known: Known) -> tuple[str, ...]:
     """Return the two things that a choice is between, in the order they were named; empty for none."""
+    pair = _in_parallel(talk, known)
+    if pair:
+        return (pair[0], pair[1])
     for exchange in reversed(talk):
         names = exchange.question.named
         if len(names) > 1:

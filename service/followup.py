@@ -14,7 +14,7 @@ from typing import Literal
 
 from corpus.document import Span
 from index.vocabulary import Rewrite, Vocabulary
-from service import antecedent, ellipsis
+from service import antecedent, ellipsis, reasking
 from service.antecedent import Exchange, Talk
 from service.asked import BARE_FRAGMENT, CONDITIONS, ENDING, TELLING, Asked, fragment_of, read_asked
 from service.pronouns import CLOCK, JUDGEMENT, Place, applied, resolved
@@ -143,7 +143,7 @@ def _by_rule(asked: Asked, talk: Talk, known: Known) -> tuple[str, list[Change]]
         return question, []
     again = ASKED_AGAIN.fullmatch(core)
     if again and not (REFERS.search(core) and again["asking"].lower() not in ("why", "how come")):
-        return _whole(question, ellipsis.asked_again(_asking(again["asking"]), antecedent.last_asked(talk)))
+        return _whole(question, reasking.asked_again(_asking(again["asking"]), antecedent.last_asked(talk)))
     fragment = fragment_of(asked)
     if asked.first not in CONDITIONS or not fragment:
         places = [one for one in resolved(asked.wording, talk, known) if one[0].start >= asked.start]
@@ -153,7 +153,7 @@ def _by_rule(asked: Asked, talk: Talk, known: Known) -> tuple[str, list[Change]]
         return _whole(question, _filled(asked, fragment, talk, known))
     other = ASKED_OF.fullmatch(core) and not CHOICE.match(core)
     if other and not asked.core.names and not asked.core.has_auxiliary:
-        new = ellipsis.asked_of(core, talk[-1].question)
+        new = reasking.asked_of(core, talk[-1].question)
         if new:
             return _whole(question, new)
     return _whole(question, _continued(asked, talk, known))

@@ -15,6 +15,7 @@ from index.snapshot import Snapshot
 from service import __version__, schemas, wire
 from service.answer import Reply, ask
 from service.doors.replies import json_reply, live_of, problems, take_index
+from service.followup import Turn
 from service.problems import invalid
 from service.settings import Settings
 
@@ -43,6 +44,7 @@ async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
         ask,
         index,
         body.question,
+        history=[Turn(one.role, one.content) for one in body.history],
         top_k=top_k,
         documents=body.filter.documents,
         threshold=threshold,

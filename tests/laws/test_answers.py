@@ -26,7 +26,7 @@ from index.columns import span_at
 from index.search import POOL
 from index.snapshot import POSTINGS, TEXTS, VOCABULARY, Snapshot, read_manifest
 from index.store import Store
-from index.vectors import nearest
+from index.vectors import nearest, similarities
 from service.answer import Index, NotFound, Reply, ask
 from service.wire import ask_reply
 from tests.laws.corpora import PHRASES, Files, folders, laid, made, published, share
@@ -190,6 +190,17 @@ def test_ties(tmp_path: Path, copies: int) -> None:
         documents = range(copies)
         expected = [document * each + kind for kind in order for document in documents][:wanted]
         assert [hit.passage for hit in reply.hits] == expected
+
+
+@given(st.integers(1, 80), st.sampled_from([5, 64, 384, 768]), st.integers(0, 9))
+def test_equal_rows(count: int, dimension: int, seed: int) -> None:
+    """Equal vectors have the same similarity to the last bit, wherever they stand and however they are found."""
+    numbers = np.random.default_rng(seed)
+    one, question = numbers.standard_normal((2, dimension)).astype(np.float32)
+    vectors = np.repeat(one[None, :], count, axis=0)
+    rows, near = nearest(vectors, question, count)
+    assert rows.tolist() == list(range(count))
+    assert len({*near.tolist(), *similarities(vectors, question, rows).tolist()}) == 1
 
 
 def test_ties_beyond_the_pool(tmp_path: Path) -> None:
