@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from index.columns import KINDS, NONE, TERM_FIELDS, TOKEN_FIELDS, span_at
 from index.encoder import TOKEN_SCALE, Vector
 from index.question import Question
 from index.search import DECIMALS, Hit
+from index.shapes import SHAPES, cell_forms, shapes
 from index.snapshot import Snapshot
 
 READ = 20
@@ -61,52 +61,6 @@ SQuAD."""
 
 FEATURES = tuple(WEIGHTS)
 _WEIGHTS = np.array(tuple(WEIGHTS.values()))
-
-ASKS_DATE = re.compile(r"\b(when|(what|which) (year|date|day|month)|since when|how long ago)\b", re.I)
-ASKS_NUMBER = re.compile(
-    r"\bhow (many|much|long|often|old|far|big|large|fast|high|deep|heavy|wide)\b"
-    r"|\bwhat (is the )?(number|percentage|size|price|cost|limit|port|version|share|amount)\b",
-    re.I,
-)
-ASKS_NAME = re.compile(r"\b(who|whom|whose|where)\b", re.I)
-ASKS_REASON = re.compile(r"\b(why|how come|what (makes|made|is the reason)|reasons?)\b", re.I)
-DATE = re.compile(
-    r"\b\d{4}\b|\b\d{1,2}[./:]\d|\b(january|february|march|april|may|june|july|august|september|october"
-    r"|november|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday|century|centuries)\b",
-    re.I,
-)
-NUMBER = re.compile(
-    r"\d|\b(one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty"
-    r"|hundred|thousand|million|billion|dozen|daily|weekly|monthly|yearly|once|twice|never|always|half|no)\b",
-    re.I,
-)
-NAME = re.compile(r"(?<=[\w,;:)] )[A-Z]\w+|^[A-Z][\w.]+ [A-Z]\w+")
-REASON = re.compile(
-    r"\b(because|since|due to|so that|thanks to|owing to|in order to|therefore|thus|as a result|making"
-    r"|which (is|makes|means)|to (avoid|prevent|ensure|keep|allow|reduce|protect)|for its)\b",
-    re.I,
-)
-ONLY_DATE = re.compile(r"(?:\w+\.? )?\d[\d./: -]*(?: \w+ \d+)?")
-ONLY_NUMBER = re.compile(r"[^\w\s]?\s?\d[\d.,: -]*\s?[^\W\d]{0,12}[^\w\s]?(?: (?:per|a|an) \w+)?")
-ONLY_NAME = re.compile(r"[A-Z][\w.&'-]*(?: (?:of|the|and|&|[A-Z][\w.&'-]*))*")
-DATE_LABEL = re.compile(
-    r"\b(years?|dates?|times?|days?|months?|released?|since|when|founded|published|until)\b", re.I
-)
-NUMBER_LABEL = re.compile(
-    r"\b(number|amount|price|cost|size|weight|height|width|length|limit|capacity|count|quantity|period|duration"
-    r"|rate|default|max(imum)?|min(imum)?|total|age|speed|hours?|minutes?|days?)\b",
-    re.I,
-)
-NAME_LABEL = re.compile(
-    r"\b\w+(er|or|ist|ant)s?\b|\b(by|who|team|company|organi[sz]ation|contact|name|person|people|chair|staff"
-    r"|place|location|address|city|country|region|where|venue)\b",
-    re.I,
-)
-FORMS = ((ONLY_DATE, DATE_LABEL), (ONLY_NUMBER, NUMBER_LABEL), (ONLY_NAME, NAME_LABEL))
-"""For the first three of SHAPES: a cell that is nothing else, and the label of a column or row of them."""
-
-SHAPES = ((ASKS_DATE, DATE), (ASKS_NUMBER, NUMBER), (ASKS_NAME, NAME), (ASKS_REASON, REASON))
-"""What a question asks for, and what an answer to it has. In the order of the last four features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +205,12 @@ def _features(snapshot: Snapshot, question: Question, evidence: _Evidence) -> ND
         "unknown_name": np.full(len(one), question.unknown_names),
         "answer_only": weights @ range_max(evidence.meant, _pairs(one, TOKEN_FIELDS[:2])),
     }
-    columns |= _cell_forms(snapshot, question.text, evidence)
+    texts = [snapshot.text(snapshot.document_of(hit.passage)) for hit in hits]
+    places = [_cell(texts[number], row) for number, row in zip(of, one, strict=True)]
+    answers = [texts[number][row["start"] : row["end"]] for number, row in zip(of, one, strict=True)]
+    columns |= cell_forms(question.text, places)
     plain = [np.asarray(columns[name], np.float64) for name in FEATURES[: -len(SHAPES)]]
-    return np.column_stack([*plain, _shapes(snapshot, question.text, evidence)])
+    return np.column_stack([*plain, shapes(question.text, answers)])
 
 
 def range_max(values: NDArray[Any], ranges: NDArray[np.int64]) -> NDArray[Any]:
@@ -321,33 +278,12 @@ def _stated(snapshot: Snapshot, question: Question, evidence: _Evidence) -> NDAr
     return found
 
 
-def _shapes(snapshot: Snapshot, question: str, evidence: _Evidence) -> NDArray[np.float64]:
-    """Return float64 (candidates, SHAPES): 1 if the answer has what is asked, -1 if not, 0 if not asked."""
-    found = np.zeros((len(evidence.candidates), len(SHAPES)))
-    asked = [at for at, (asks, _) in enumerate(SHAPES) if asks.search(question)]
-    if not asked:
-        return found
-    texts = [snapshot.text(snapshot.document_of(hit.passage)) for hit in evidence.hits]
-    places = zip(evidence.of, evidence.candidates["start"], evidence.candidates["end"], strict=True)
-    for row, (of, start, end) in enumerate(places):
-        answer = texts[of][start:end]
-        for at in asked:
-            found[row, at] = 1.0 if SHAPES[at][1].search(answer) else -1.0
-    return found
-
-
-def _cell_forms(snapshot: Snapshot, question: str, evidence: _Evidence) -> dict[str, NDArray[np.float64]]:
-    """Return the features `only` and `label`, float64 (candidates,): what a cell is and is said to be."""
-    only, label = np.zeros(len(evidence.candidates)), np.zeros(len(evidence.candidates))
-    asked = [form for (asks, _), form in zip(SHAPES, FORMS, strict=False) if asks.search(question)]
-    cells = np.flatnonzero(evidence.candidates["kind"] == KINDS.index(CandidateKind.CELL)) if asked else ()
-    for at in cells:
-        one = evidence.candidates[at]
-        text = snapshot.text(snapshot.document_of(evidence.hits[evidence.of[at]].passage))
-        own, *around = [span.of(text) if span else "" for span in (span_at(one, n) for n in range(3))]
-        only[at] = any(form.fullmatch(own) for form, _ in asked)
-        label[at] = any(named.search(words) for _, named in asked for words in around)
-    return {"only": only, "label": label}
+def _cell(text: str, one: np.void) -> tuple[str, str] | None:
+    """Return the words of a cell, and of its row label and column header; None for anything else."""
+    if KINDS[one["kind"]] is not CandidateKind.CELL:
+        return None
+    own, label, header = (span.of(text) if span else "" for span in (span_at(one, at) for at in range(3)))
+    return own, f"{label}\n{header}"
 
 
 def _reading(

@@ -97,11 +97,11 @@ class Vocabulary:
 
     @cached_property
     def _compared(self) -> list[tuple[str, ...]]:
-        """The header rows that are names: `PyTorch | TensorFlow`, and not `Default | Meaning`."""
+        """The header rows with a name in them: `PyTorch | TensorFlow`, and not `Default | Meaning`."""
         return [
             group
             for group in self._groups
-            if all(any(self.is_name(word.text) for word in words(name)) for name in group)
+            if any(self.is_name(word.text) for name in group for word in words(name))
         ]
 
     @cached_property

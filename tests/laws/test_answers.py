@@ -194,7 +194,7 @@ def test_ties(tmp_path: Path, copies: int) -> None:
 
 @given(st.integers(1, 80), st.sampled_from([5, 64, 384, 768]), st.integers(0, 9))
 def test_equal_rows(count: int, dimension: int, seed: int) -> None:
-    """Equal vectors have the same similarity to the last bit, wherever they stand and however they are found."""
+    """Equal vectors have the same similarity to the last bit, wherever they stand and are found."""
     numbers = np.random.default_rng(seed)
     one, question = numbers.standard_normal((2, dimension)).astype(np.float32)
     vectors = np.repeat(one[None, :], count, axis=0)

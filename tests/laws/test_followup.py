@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from index.analysis import words
@@ -56,14 +56,12 @@ def turns_of(texts: list[str]) -> list[Turn]:
     return [Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(texts)]
 
 
-@settings(max_examples=5000, deadline=None)
 @given(st.one_of(st.text(), PIECES))
 def test_alone(question: str) -> None:
     """Without a history a question is left as it is, and nothing is reported."""
     assert complete(question, [], VOCABULARY) == (question, [])
 
 
-@settings(max_examples=5000, deadline=None)
 @given(WHOLE, st.sampled_from(NAMES), st.lists(st.one_of(PIECES, st.text(max_size=80)), max_size=8))
 def test_whole(template: str, name: str, said: list[str]) -> None:
     """A complete question with a name of its own and no pronoun is left as it is."""
@@ -71,7 +69,6 @@ def test_whole(template: str, name: str, said: list[str]) -> None:
     assert complete(question, turns_of(said), VOCABULARY) == (question, [])
 
 
-@settings(max_examples=5000, deadline=None)
 @given(st.one_of(st.text(max_size=800), PIECES), ANY_TURNS)
 @example("and", [Turn("user", "?"), Turn("assistant", "?")])
 @example("it" * 400, [Turn("user", "PyTorch"), Turn("user", "")])
@@ -82,7 +79,6 @@ def test_bounded(question: str, history: list[Turn]) -> None:
     assert bool(changes) == (completed != question)
 
 
-@settings(max_examples=5000, deadline=None)
 @given(PIECES, st.lists(PIECES, max_size=8))
 def test_told(question: str, said: list[str]) -> None:
     """Every change is reported as words of the question and what stands in their place."""
@@ -93,7 +89,6 @@ def test_told(question: str, said: list[str]) -> None:
         assert change.new in completed
 
 
-@settings(max_examples=5000, deadline=None)
 @given(PIECES, st.lists(PIECES, max_size=8))
 def test_same(question: str, said: list[str]) -> None:
     """The same question after the same history is completed in the same way."""
@@ -105,7 +100,6 @@ def swapped(text: str) -> str:
     return re.sub("|".join(NAMES), lambda match: NAMES[match.group() == NAMES[0]], text)
 
 
-@settings(max_examples=5000, deadline=None)
 @given(
     st.lists(st.tuples(WHOLE, st.sampled_from(NAMES)), min_size=1, max_size=4),
     FOLLOWING,
@@ -120,7 +114,6 @@ def test_swapped(said: list[tuple[str, str]], following: str, name: str) -> None
     assert other == swapped(completed)
 
 
-@settings(max_examples=5000, deadline=None)
 @given(
     st.lists(st.one_of(PIECES, WHOLE), max_size=4),
     st.one_of(FOLLOWING, PIECES),
