@@ -72,27 +72,50 @@ def scan(folder: Path, *, largest: int = DEFAULT_LARGEST) -> Iterator[Source | S
     Raises CorpusError when the folder itself cannot be listed.
     """
     try:
-        found = sorted(_walk(folder, ""))
+        with os.scandir(folder):
+            pass
     except OSError as error:
         raise CorpusError(
             f"the corpus folder {folder} cannot be read ({error.strerror}); "
             "set CORPUS to a folder of documents"
         ) from error
-    for document_id, path in found:
-        one = _read(document_id, path, largest)
+    for document_id, path in sorted(_walk(folder)):
+        one = (
+            _unlisted(document_id, path)
+            if document_id.endswith("/")
+            else _read(document_id, Path(path), largest)
+        )
         if one is not None:
             yield one
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
-            else:
-                yield f"{prefix}{entry.name}", Path(entry.path)
+def _walk(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield (id, path) of every file, and of a folder that cannot be listed, its id ending in `/`."""
+    waiting = [("", str(folder))]
+    while waiting:
+        prefix, path = waiting.pop()
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((f"{prefix}{entry.name}/", entry.path))
+                    else:
+                        yield f"{prefix}{entry.name}", entry.path
+        except OSError:
+            if prefix:
+                yield prefix, path
+
+
+def _unlisted(document_id: str, path: str) -> Skipped:
+    """Return the folder as skipped, with the reason why nothing in it is known."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+        reason = "could not be listed"
+    except OSError as error:
+        reason = f"cannot be listed: {error.strerror}"
+    return Skipped(document_id.encode("utf-8", "backslashreplace").decode("utf-8"), reason, 0)
 
 
 def _read(document_id: str, path: Path, largest: int) -> Source | Skipped | None:

@@ -157,17 +157,11 @@ def build(
             if held and number is not None and held.documents[number].raw_sha == source.sha:
                 queue.add_copy(source, number)
                 continue
-            try:
-                document = parse(source.id, source.data)
-                found = passages(document, encoder.count_tokens, window=encoder.export.window)
-            except UnreadableDocument as error:
-                skipped.append(Skipped(source.id, str(error), len(source.data), source.sha))
-            except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                # A parser that stumbles over one document must not keep the others from being served.
-                reason = f"could not be parsed ({type(error).__name__}: {error})"
-                skipped.append(Skipped(source.id, reason, len(source.data), source.sha))
+            parsed = read_source(source, encoder)
+            if isinstance(parsed, Skipped):
+                skipped.append(parsed)
             else:
-                queue.add(source, document, found)
+                queue.add(source, *parsed)
         queue.flush()
         built_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return writer.finish(
@@ -177,6 +171,19 @@ def build(
             aliases=planned.aliases,
             built_at=built_at,
         )
+
+
+def read_source(source: Source, encoder: Encoder) -> tuple[Document, tuple[Passage, ...]] | Skipped:
+    """Return the document in a file with its passages, or the file as skipped, with the reason."""
+    try:
+        document = parse(source.id, source.data)
+        return document, passages(document, encoder.count_tokens, window=encoder.export.window)
+    except UnreadableDocument as error:
+        reason = str(error)
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        # A parser that stumbles over one document must not keep the others from being served.
+        reason = f"could not be parsed ({type(error).__name__}: {error})"
+    return Skipped(source.id, reason, len(source.data), source.sha)
 
 
 @dataclass(frozen=True, slots=True)

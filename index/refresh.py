@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.folder import Change, Skipped, Source, scan
-from corpus.formats import UnreadableDocument, parse
-from corpus.passages import passages
-from index.build import Plan, Progress, build, digest_of, plan, reusable
+from index.build import Plan, Progress, build, digest_of, plan, read_source, reusable
 from index.encoder import Encoder
 from index.models import building_encoder
 from index.snapshot import Snapshot
@@ -86,13 +84,10 @@ def rehearse(
     for source in planned.sources:
         if source.id in unchanged:
             continue
-        try:
-            document = parse(source.id, source.data)
-        except UnreadableDocument:
-            continue
-        made = passages(document, encoder.count_tokens, window=encoder.export.window)
-        total += len(made)
-        unseen |= {digest_of(one) for one in made} - known
+        parsed = read_source(source, encoder)
+        if not isinstance(parsed, Skipped):
+            total += len(parsed[1])
+            unseen |= {digest_of(one) for one in parsed[1]} - known
     return planned, total, len(unseen)
 
 

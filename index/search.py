@@ -127,7 +127,9 @@ def _by_words(
     share = np.asarray(snapshot.terms.scores(wanted) / max(most, 1e-9), dtype=np.float32)
     found = np.flatnonzero(share if among is None else share * among)
     if len(found) > POOL:
-        found = found[np.argpartition(-share[found], POOL - 1)[:POOL]]
+        last = -np.partition(-share[found], POOL - 1)[POOL - 1]
+        above, level = found[share[found] > last], found[share[found] == last]
+        found = np.concatenate((above, level[: POOL - len(above)]))  # of equal ones the first
     return share, found[np.lexsort((found, -share[found]))]
 
 

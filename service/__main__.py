@@ -270,13 +270,14 @@ def evaluate(
     settings = _settings(data=data, model=model)
     from service import evaluate as measuring
     from service import summary
+    from service.askers import CannotMeasure
 
     run = measuring.Run(file, split, url, key, threshold, max_error if fit else None, report)
     gates = measuring.gates(min_right=min_right, max_wrong=max_wrong, min_recall5=min_recall5)
     with _explained():
         try:
             done = measuring.measure(settings, run, lambda questions: _track(questions, "asking"))
-        except measuring.CannotMeasure as error:
+        except CannotMeasure as error:
             err.print(f"[red]{escape(str(error))}[/red]")
             raise typer.Exit(MISUSE) from error
         failures = measuring.failures(done, gates)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from service import schemas, wire
 from service.answer import Index, Reply, ask
 from service.figures import DEPTHS
+from service.followup import Turn
 from service.known import KnownQuestion
 
 SERVER_SECONDS = 60
@@ -28,7 +29,8 @@ class ServerFailed(CannotMeasure):
 
 def put_here(index: Index, known: KnownQuestion) -> Reply:
     """Return what an index in this process brings to light."""
-    return ask(index, known.question, top_k=DEPTHS[-1], threshold=0.0)
+    history = [Turn(one.role, one.content) for one in known.history]
+    return ask(index, known.question, history=history, top_k=DEPTHS[-1], threshold=0.0)
 
 
 def ask_here(index: Index) -> Asker:

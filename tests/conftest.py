@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 # `pytest --hypothesis-profile thorough` for an evening; time limits would make slow machines fail.
@@ -16,10 +18,17 @@ settings.load_profile("house")
 
 @pytest.fixture(scope="session")
 def exported_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the real model's export, made once for all tests."""
+    """Return the folder of the real model's export, made once for all tests and all of their processes."""
     pytest.importorskip("sentence_transformers", reason="the `build` extra is not installed")
-    from index.export import PACKAGED_MODEL, export_model, load_model
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    folder = shared / "encoder"
+    with FileLock(shared / "encoder.lock"):
+        if not folder.exists():
+            from index.export import PACKAGED_MODEL, export_model, load_model
 
-    folder = tmp_path_factory.mktemp("encoder")
-    export_model(load_model(PACKAGED_MODEL), PACKAGED_MODEL, folder)
+            aside = tmp_path_factory.mktemp("export")
+            export_model(load_model(PACKAGED_MODEL), PACKAGED_MODEL, aside)
+            aside.rename(folder)
     return folder

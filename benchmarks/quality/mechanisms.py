@@ -73,6 +73,10 @@ def _as_searched(hits: Any, _readings: Any) -> Any:
     return tuple(hits)
 
 
+def _whole_sentence(_snapshot: Any, _question: Any, _evidence: Any, best: Any) -> Any:
+    return best
+
+
 MECHANISMS: dict[str, tuple[Patch, ...]] = {
     "ranking by words": (constant("index.search", "WORDS_WEIGHT", 0.0), without("words")),
     "MaxSim over the passage": (constant("index.search", "MATCH_WEIGHT", 0.0), without("match_passage")),
@@ -84,8 +88,10 @@ MECHANISMS: dict[str, tuple[Patch, ...]] = {
     "words covered": (without("covered", "covered_context", "covered_passage"),),
     "worst and unmet words": (without("worst", "worst_passage", "unmet", "unknown", "unknown_name"),),
     "order by best candidate": (constant("service.answer", "_reordered", _as_searched),),
-    "shape of the answer": (without("date", "number", "name", "reason"),),
+    "shape of the answer": (without("date", "number", "name", "reason", "only", "label"),),
     "names and rivals": (without("named", "rival"),),
+    "clauses": (constant("index.reader", "_narrowed", _whole_sentence),),
+    "follow-ups": (Patch("service.answer", "complete", _plain_rewrite),),
     "corrected spelling": (Patch("service.answer", "rewrite", _plain_rewrite),),
 }
 """Each mechanism and the patches that switch it off. Features that the reader lost are left out of

@@ -190,7 +190,9 @@ def test_damage(data: Path, draws: st.DataObject, kind: str, place: int, bit: in
 def test_damaged_manifest(data: Path, tmp_path: Path) -> None:
     """The manifest vouches for itself: flip a bit of it or cut it anywhere, and it is refused."""
     text = (data / "snapshots" / Store(data).kept()[0] / MANIFEST).read_bytes()
-    flipped = (text[:at] + bytes([text[at] ^ (1 << at % 8)]) + text[at + 1 :] for at in range(len(text)))
+    flipped = (
+        text[:at] + bytes([text[at] ^ (1 << at % 8)]) + text[at + 1 :] for at in range(0, len(text), 3)
+    )
     for changed in (*flipped, *(text[:at] for at in range(0, len(text), 50))):
         (tmp_path / MANIFEST).write_bytes(changed)
         with pytest.raises(SnapshotError, match=MANIFEST):
