@@ -212,7 +212,8 @@ def _self_test(index: Index) -> None:
     )
     if not found and not (isinstance(reply.verdict, NotFound) and reply.verdict.reason == "not_a_question"):
         raise NoIndex(
-            f"snapshot {snapshot.version} does not find its own first passage; remove its folder and run `pullquote index`"
+            f"snapshot {snapshot.version} does not find its own first passage; "
+            "remove its folder and run `pullquote index`"
         )
 
 
