@@ -649,7 +649,7 @@ def test_citations_lead_to_their_page(request_: Checked) -> None:
 
 def test_the_description_needs_no_other_host(request_: Checked) -> None:
     reply = request_("GET", "/docs")
-    assert not re.search(r"(https?:)?//[a-z0-9]", reply.text.replace("http://testserver", ""), re.IGNORECASE)
+    assert not re.search(r"(https?:)?//[a-z0-9]", reply.text.replace("http://localhost", ""), re.IGNORECASE)
     page = Page(reply.text)
     linked = [given.get("src") or given.get("href") for _, given in page.tags]
     needed = [one for one in linked if one]
@@ -678,9 +678,16 @@ def test_without_a_key_changes_work_from_this_machine_alone(shelf: Home) -> None
                 assert reply.status_code == 403
 
 
+def test_a_name_that_leads_here_is_not_this_machine(shelf: Home) -> None:
+    headers = {"Host": "evil.example", "Origin": "http://evil.example"}
+    with opened(shelf) as request:
+        reply = request("POST", "/v1/reindex", headers=headers, json={"dry_run": True})
+        assert reply.status_code == 403  # a page's own name made to lead here looks local in all else
+
+
 def test_a_foreign_page_can_change_nothing(shelf: Home) -> None:
     dry = {"json": {"dry_run": True}}
-    foreign = ["http://evil.example", "null", "http://testserver.evil.example", "http://testserver:81", "x"]
+    foreign = ["http://evil.example", "null", "http://localhost.evil.example", "http://localhost:81", "x"]
     with opened(shelf) as request:
         for origin in foreign:
             headers = {"Origin": origin}
@@ -689,7 +696,7 @@ def test_a_foreign_page_can_change_nothing(shelf: Home) -> None:
             reply = request("GET", "/v1/ask", params={"q": "x"}, headers=headers)
             assert reply.status_code == 200 and "access-control-allow-origin" not in reply.headers
         assert (
-            request("POST", "/v1/reindex", headers={"Origin": "http://testserver"}, **dry).status_code == 202
+            request("POST", "/v1/reindex", headers={"Origin": "http://localhost"}, **dry).status_code == 202
         )
     with opened(shelf, allowed_origins=["https://shop.example"], admin_key="open sesame") as request:
         allowed = {"Origin": "https://shop.example", "X-API-Key": "open sesame"}
