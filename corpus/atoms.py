@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from corpus.document import Block, BlockKind, Candidate, CandidateKind, Cell, Row, Span
 from corpus.formats.plain import plain
-from corpus.sentences import blanked, clauses, sentences
+from corpus.sentences import blanked, clauses, pieces, sentences
 
 CHARACTERS_PER_TOKEN = 16
 """An atom holds at most this many characters for each token of room. WordPiece makes one unknown token
@@ -103,8 +103,8 @@ def _prose(
 
 
 def _clauses(text: str, sentence: Span, words: str, markup: Sequence[Span]) -> Iterator[Candidate]:
-    """Yield the parts of a sentence that sets one thing against another, connectives left out."""
-    for clause in clauses(text, sentence):
+    """Yield the parts of a sentence that sets one thing against another, and of one that is very long."""
+    for clause in sorted({*clauses(text, sentence), *pieces(text, sentence)}):
         own = plain(text, clause, _inside(markup, clause))
         before = plain(
             text, Span(sentence.start, clause.start), _inside(markup, Span(sentence.start, clause.start))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import sentencex
 
@@ -63,6 +64,49 @@ def clauses(text: str, sentence: Span) -> list[Span]:
     ]
     long_enough = all(len(part.of(text).split()) >= SHORTEST_CLAUSE for part in parts)
     return parts if len(parts) > 1 and long_enough else []
+
+
+BREAK = re.compile(r"[,;:]\s+|\s[\u2013\u2014-]\s|\s(?=\()")
+
+LONGEST_ANSWER = 40
+"""Words of a quotation that is still short; a longer sentence can be quoted in part."""
+
+
+def pieces(text: str, sentence: Span) -> list[Span]:
+    """Return a sentence too long to be an answer as parts of LONGEST_ANSWER words at most, cut at its commas.
+
+    In order and disjoint; none for a sentence that is short enough.
+    """
+    if len(sentence.of(text).split()) <= LONGEST_ANSWER:
+        return []
+    words = sentence.of(text)
+    edges = [0, *(found.end() for found in BREAK.finditer(words)), len(words)]
+    found: list[Span] = []
+    begin = 0
+    for edge, following in pairwise([*edges[1:], len(words) + 1]):
+        if len(words[begin:edge].split()) > LONGEST_ANSWER:
+            found.extend(_chopped(words, begin, edge))
+            begin = edge
+        elif following > len(words) or len(words[begin:following].split()) > LONGEST_ANSWER:
+            found.append(Span(begin, edge))
+            begin = edge
+    return [
+        _bare(text, Span(sentence.start + one.start, sentence.start + one.end)) for one in found if len(one)
+    ]
+
+
+def _chopped(words: str, begin: int, end: int) -> list[Span]:
+    """Return a stretch without commas in runs of LONGEST_ANSWER words."""
+    starts = [begin + found.start() for found in re.finditer(r"\S+", words[begin:end])][::LONGEST_ANSWER]
+    return [Span(one, two) for one, two in pairwise([*starts, end])]
+
+
+def _bare(text: str, span: Span) -> Span:
+    """Return the span without the white space and the comma at its ends."""
+    words = span.of(text)
+    kept = words.rstrip().rstrip(",;:").rstrip()
+    lead = len(words) - len(words.lstrip())
+    return Span(span.start + min(lead, len(kept)), span.start + max(min(lead, len(kept)), len(kept)))
 
 
 def blanked(text: str, content: Span, markup: Sequence[Span]) -> str:

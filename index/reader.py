@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.document import CandidateKind, Span
+from corpus.sentences import LONGEST_ANSWER
 from index.analysis import words
 from index.columns import KINDS, NONE, TERM_FIELDS, TOKEN_FIELDS, span_at
 from index.encoder import TOKEN_SCALE, Vector
@@ -127,7 +128,7 @@ def read(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> list[Re
     _, firsts = np.unique(evidence.of[order], return_index=True)
     wanted = sorted({*range(min(KEPT, len(order))), *firsts.tolist()})
     readings = [_reading(evidence, order[at], scores, shares, features) for at in wanted]
-    readings[0] = _narrowed(snapshot, question, evidence, readings[0])
+    readings[0] = _shortened(snapshot, evidence, _narrowed(snapshot, question, evidence, readings[0]), scores)
     return readings
 
 
@@ -320,9 +321,8 @@ def _narrowed(snapshot: Snapshot, question: Question, evidence: _Evidence, best:
     whole = _heard(evidence, best)
     asked = _names_in(snapshot, question.text)
     rivals = {other.casefold() for name in asked for other in snapshot.vocabulary.rivals(name)} - asked
-    for one in _clauses_of(evidence, best):
-        span = span_at(one, 0)
-        assert span is not None
+    for at, span in _parts_of(evidence, best):
+        one = evidence.candidates[at]
         own = _names_in(snapshot, span.of(text))
         rest = _names_in(snapshot, text[best.span.start : span.start] + " " + text[span.end : best.span.end])
         all_said = np.array_equal(_words_in(evidence, one), whole) and bool(rest - own - asked)
@@ -332,15 +332,32 @@ def _narrowed(snapshot: Snapshot, question: Question, evidence: _Evidence, best:
     return best
 
 
-def _clauses_of(evidence: _Evidence, best: Reading) -> list[np.void]:
-    return [
-        one
-        for one, of in zip(evidence.candidates, evidence.of, strict=True)
-        if KINDS[one["kind"]] is CandidateKind.SPAN
-        and evidence.hits[of] is best.hit
-        and best.span.start <= one["start"]
-        and one["end"] <= best.span.end
+def _shortened(
+    snapshot: Snapshot, evidence: _Evidence, best: Reading, scores: NDArray[np.float64]
+) -> Reading:
+    """Return the part of a very long sentence that answers best; a sentence of ordinary length unchanged."""
+    text = snapshot.text(snapshot.document_of(best.hit.passage))
+    if best.kind is CandidateKind.CELL or len(best.span.of(text).split()) <= LONGEST_ANSWER:
+        return best
+    parts = [
+        (scores[at], span)
+        for at, span in _parts_of(evidence, best)
+        if len(span.of(text).split()) <= LONGEST_ANSWER
     ]
+    if not parts:
+        return best
+    return replace(best, kind=CandidateKind.SPAN, span=max(parts, key=lambda one: (one[0], -one[1].start))[1])
+
+
+def _parts_of(evidence: _Evidence, best: Reading) -> list[tuple[int, Span]]:
+    """Return number and place of each clause inside the best candidate."""
+    found: list[tuple[int, Span]] = []
+    for at, (one, of) in enumerate(zip(evidence.candidates, evidence.of, strict=True)):
+        span = span_at(one, 0)
+        is_part = KINDS[one["kind"]] is CandidateKind.SPAN and evidence.hits[of] is best.hit
+        if is_part and span is not None and best.span.contains(span):
+            found.append((at, span))
+    return found
 
 
 def _heard(evidence: _Evidence, best: Reading) -> NDArray[np.bool_]:

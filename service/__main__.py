@@ -206,10 +206,11 @@ def ask(
     from service import show, wire
     from service.answer import ask as put
     from service.live import open_index
+    from service.threshold import threshold_of
 
     with _explained():
         opened = open_index(settings)
-    reply = put(opened, question, top_k=top_k, documents=documents or (), threshold=settings.min_confidence)
+    reply = put(opened, question, top_k=top_k, documents=documents or (), threshold=threshold_of(settings))
     body = wire.ask_reply(opened.snapshot, question, reply, explain=explain)
     if as_json:
         _print_json(body.model_dump(mode="json", by_alias=True))

@@ -21,9 +21,7 @@ from service.known import BadQuestions, KnownQuestion, judge, read_questions
 from service.live import open_index
 from service.plots import can_plot
 from service.settings import Settings
-
-THRESHOLD_FILE = "threshold.json"
-"""In the data folder: the fitted threshold."""
+from service.threshold import FILE, threshold_of
 
 Watch = Callable[[Sequence[KnownQuestion]], Iterable[KnownQuestion]]
 
@@ -117,10 +115,10 @@ def write_threshold(data: Path, outcomes: Sequence[Outcome], max_error: float) -
         questions=len(outcomes),
         fitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    aside = data / f"{THRESHOLD_FILE}.new"
+    aside = data / f"{FILE}.new"
     aside.write_text(json.dumps(asdict(fitted), indent=1) + "\n", encoding="utf-8")
     sync(aside)
-    aside.replace(data / THRESHOLD_FILE)
+    aside.replace(data / FILE)
     sync(data)
     return fitted
 
@@ -158,7 +156,7 @@ def measure(settings: Settings, run: Run, watch: Watch = iter) -> Evaluation:
         missing = missing_files(index, questions)
         if missing:
             warnings = (f"gold places name files that the index does not hold: {', '.join(missing)}",)
-        put, threshold = ask_here(index), settings.min_confidence
+        put, threshold = ask_here(index), threshold_of(settings)
     else:
         put = ask_server(run.url, run.key)
         threshold = server_threshold(run.url, questions[0], run.key) if run.threshold is None else 0.0

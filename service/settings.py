@@ -15,8 +15,6 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from service.answer import THRESHOLD
-
 FILE = "pullquote.toml"
 
 
@@ -54,8 +52,11 @@ class Settings(BaseSettings):
     allowed_hosts: Names = Field(
         default=[], description="Host names the server answers to, separated by commas; empty for any."
     )
-    min_confidence: float = Field(
-        default=THRESHOLD, ge=0, le=1, description="Answers less sure than this are not given."
+    min_confidence: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Answers less sure are not given; unset: as `pullquote eval --fit` chose, else 0.36.",
     )
     max_question_chars: int = Field(default=2000, ge=1, description="Longest question, in code points.")
     max_top_k: int = Field(default=50, ge=1, le=1000, description="Most passages in one reply.")

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from benchmarks.quality import mechanisms
 from service import known, report, schemas, summary
 from service.__main__ import app
+from service.answer import THRESHOLD
 from service.evaluate import Evaluation, Fitted, evaluate, fit_threshold, gates, write_threshold
 from service.figures import (
     Outcome,
@@ -34,6 +35,8 @@ from service.figures import (
     wilson,
 )
 from service.known import BadQuestions, KnownQuestion, exact_match, read_questions, token_f1
+from service.settings import Settings
+from service.threshold import threshold_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -482,7 +485,6 @@ def article(tmp_path_factory: pytest.TempPathFactory, exported_encoder: Path) ->
     """Return the flags that ask an index of the article."""
     from index.build import Progress
     from service.live import build_index
-    from service.settings import Settings
 
     data = tmp_path_factory.mktemp("article")
     build_index(Settings(corpus=ROOT / "corpus/texts", data=data, model=str(exported_encoder)), Progress())
@@ -533,3 +535,20 @@ def test_every_mechanism_can_be_switched_off_and_is_on_again(name: str) -> None:
         off = [getattr(module, one.name) for module, one in zip(modules, patches, strict=True)]
         assert all(there is not here for there, here in zip(off, held, strict=True))
     assert [getattr(module, one.name) for module, one in zip(modules, patches, strict=True)] == held
+
+
+def test_a_fitted_threshold_counts_at_once_and_a_set_one_before_it(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    assert threshold_of(settings) == THRESHOLD
+    (tmp_path / "threshold.json").write_text('{"threshold": 0.7}', encoding="utf-8")
+    assert threshold_of(settings) == 0.7
+    (tmp_path / "new.json").write_text('{"threshold": 0.2}', encoding="utf-8")
+    (tmp_path / "new.json").replace(tmp_path / "threshold.json")
+    assert threshold_of(settings) == 0.2
+    assert threshold_of(Settings(data=tmp_path, min_confidence=0.9)) == 0.9
+
+
+@pytest.mark.parametrize("words", ["", "{", "[]", '{"threshold": "x"}', '{"threshold": 7}'])
+def test_a_threshold_file_that_cannot_be_read_leaves_the_default(tmp_path: Path, words: str) -> None:
+    (tmp_path / "threshold.json").write_text(words, encoding="utf-8")
+    assert threshold_of(Settings(data=tmp_path)) == THRESHOLD

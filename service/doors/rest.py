@@ -18,6 +18,7 @@ from service.doors.replies import json_reply, live_of, problems, take_index
 from service.followup import Turn
 from service.problems import invalid
 from service.settings import Settings
+from service.threshold import threshold_of
 
 router = APIRouter(tags=["ask"])
 
@@ -39,7 +40,7 @@ async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
     top_k = _top_k(settings, body)
     _check(settings, ("body", "question"), body.question, top_k)
     index = take_index(request)
-    threshold = settings.min_confidence if body.min_confidence is None else body.min_confidence
+    threshold = threshold_of(settings) if body.min_confidence is None else body.min_confidence
     reply = await run_in_threadpool(
         ask,
         index,
@@ -61,7 +62,8 @@ async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Resp
     top_k = _top_k(settings, query)
     _check(settings, ("query", "q"), query.q, top_k)
     index = take_index(request)
-    tag = _tag(index.snapshot.version, settings.min_confidence, query.q, top_k, query.documents)
+    threshold = threshold_of(settings)
+    tag = _tag(index.snapshot.version, threshold, query.q, top_k, query.documents)
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if _matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
@@ -71,7 +73,7 @@ async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Resp
         query.q,
         top_k=top_k,
         documents=query.documents,
-        threshold=settings.min_confidence,
+        threshold=threshold,
     )
     return _replied(index.snapshot, query.q, reply, headers=headers)
 
