@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         default=None,
         ge=0,
         le=1,
-        description="Answers less sure are not given; unset: as `pullquote eval --fit` chose, else 0.36.",
+        description="Answers less sure are not given; unset: as `pullquote eval --fit` chose, else 0.4.",
     )
     max_question_chars: int = Field(default=2000, ge=1, description="Longest question, in code points.")
     max_top_k: int = Field(default=50, ge=1, le=1000, description="Most passages in one reply.")

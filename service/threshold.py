@@ -1,4 +1,4 @@
-"""Which confidence an answer must have: set by hand, else fitted to the owner's questions, else 0.36."""
+"""Which confidence an answer must have: set by hand, else fitted to the owner's questions, else 0.4."""
 
 from __future__ import annotations
 
