@@ -19,6 +19,7 @@ from corpus.document import Span
 from corpus.folder import Skipped
 from index.columns import NAMES, Columns, layout, starts
 from index.encoder import Vector
+from index.fields import FieldTable, Wanted
 from index.terms import Postings, Terms
 from index.vocabulary import Vocabulary
 
@@ -261,10 +262,21 @@ class Snapshot:
         span = self.span(passage)
         return f"{self.documents[self.document_of(passage)].id}#{span.start}-{span.end}"
 
-    def rows_under(self, prefixes: Sequence[str]) -> NDArray[np.bool_]:
-        """Return bool (passages,): which passages are of documents whose id begins with a prefix."""
-        chosen = np.array([one.id.startswith(tuple(prefixes)) for one in self.documents], dtype=bool)
-        return chosen[self.columns.passages["document"]] if len(self.documents) else chosen
+    @cached_property
+    def fields(self) -> FieldTable:
+        """Return which documents have which value in which field of their front matter."""
+        return FieldTable(entry.fields for entry in self.documents)
+
+    def rows_where(self, prefixes: Sequence[str] = (), fields: Wanted | None = None) -> NDArray[np.bool_]:
+        """Return bool (passages,): which passages are of documents that pass a filter.
+
+        The document's id begins with one of `prefixes`, where there are any, and its fields match.
+        """
+        chosen = self.fields.matching(fields) if fields else np.ones(len(self.documents), dtype=bool)
+        if prefixes:
+            beginnings = tuple(prefixes)
+            chosen &= np.array([one.id.startswith(beginnings) for one in self.documents], dtype=bool)
+        return np.repeat(chosen, np.diff(self.passage_starts))
 
 
 def _mapped(path: Path, dtype: np.dtype[np.generic], row: tuple[int, ...], count: int) -> NDArray[Any]:

@@ -23,6 +23,7 @@ from index.models import encoder_folder
 from index.snapshot import SnapshotError
 from index.store import Locked, NoIndex, Store
 from service import logs
+from service.filters import AT_TERMINAL, is_pair, wanted_of
 from service.settings import FILE, Settings
 
 app = typer.Typer(
@@ -46,6 +47,13 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def _pairs(given: list[str] | None) -> list[str]:
+    """Return fields to filter by; exit 2 where one is not written as such."""
+    if not all(is_pair(one, AT_TERMINAL) for one in given or ()):
+        raise typer.BadParameter("write a field as name=value, such as lang=en")
+    return [_readable(one) for one in given or ()]
+
+
 Corpus = Annotated[Path | None, typer.Option(help="Folder of documents.", show_default=False)]
 Data = Annotated[Path | None, typer.Option(help="Folder of the index.", show_default=False)]
 Model = Annotated[str | None, typer.Option(help="Model name or folder.", show_default=False)]
@@ -53,6 +61,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TopK = Annotated[int, typer.Option(help="How many passages.", min=1, max=1000)]
 Question = Annotated[str, typer.Argument(help="The question.", callback=_readable)]
 Documents = Annotated[list[str] | None, typer.Option("--in", help="Only documents whose id begins so.")]
+FIELDS = "Only documents with this front matter; of a name given several times, any of its values."
+Field = typer.Option("--field", help=FIELDS, metavar="NAME=VALUE", callback=_pairs, show_default=False)
+Fields = Annotated[list[str] | None, Field]
 
 
 def _settings(**flags: Any) -> Settings:
@@ -195,6 +206,7 @@ def ask(
     question: Question,
     top_k: TopK = 5,
     documents: Documents = None,
+    fields: Fields = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show how the decision was made.")] = False,
     corpus: Corpus = None,
     data: Data = None,
@@ -210,7 +222,14 @@ def ask(
 
     with _explained():
         opened = open_index(settings)
-    reply = put(opened, question, top_k=top_k, documents=documents or (), threshold=threshold_of(settings))
+    reply = put(
+        opened,
+        question,
+        top_k=top_k,
+        documents=documents or (),
+        fields=wanted_of(fields or (), AT_TERMINAL),
+        threshold=threshold_of(settings),
+    )
     body = wire.ask_reply(opened.snapshot, question, reply, explain=explain)
     if as_json:
         _print_json(body.model_dump(mode="json", by_alias=True))
@@ -224,6 +243,7 @@ def search(
     question: Question,
     top_k: TopK = 5,
     documents: Documents = None,
+    fields: Fields = None,
     corpus: Corpus = None,
     data: Data = None,
     model: Model = None,
@@ -237,7 +257,8 @@ def search(
 
     with _explained():
         opened = open_index(settings)
-    reply = put(opened, question, top_k=top_k, documents=documents or ())
+    wanted = wanted_of(fields or (), AT_TERMINAL)
+    reply = put(opened, question, top_k=top_k, documents=documents or (), fields=wanted)
     body = wire.search_reply(opened.snapshot, question, reply)
     if as_json:
         _print_json(body.model_dump(mode="json", by_alias=True))

@@ -16,6 +16,7 @@ from typing import Literal
 
 from corpus.document import CandidateKind, Span
 from index.encoder import Encoder
+from index.fields import Wanted
 from index.question import Question, read_question
 from index.reader import FEATURES, READ, Reading, read
 from index.search import Hit, search
@@ -130,12 +131,13 @@ def ask(
     history: Sequence[Turn] = (),
     top_k: int = 5,
     documents: Sequence[str] = (),
+    fields: Wanted | None = None,
     threshold: float = THRESHOLD,
 ) -> Reply:
     """Return what the documents say to `question`.
 
-    `history` is the conversation before it, oldest first. `documents` are prefixes of document ids that the
-    search is kept to; empty for all.
+    `history` is the conversation before it, oldest first. The search is kept to documents whose id begins
+    with one of `documents`, where there are any, and that have, in every one of `fields`, one of its values.
     """
     begun = time.perf_counter()
     snapshot = index.snapshot
@@ -144,7 +146,7 @@ def ask(
     used, rewrites = understand(index, question, history)
     asked = read_question(used, index.encoder, snapshot.terms, snapshot.vocabulary)
     encoded = time.perf_counter()
-    among = snapshot.rows_under(documents) if documents else None
+    among = snapshot.rows_where(documents, fields) if documents or fields else None
     # The reader sees the same hits whatever top_k is, so that it changes nothing about the answer.
     hits = search(snapshot, asked, max(top_k, READ), among)
     searched = time.perf_counter()

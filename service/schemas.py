@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.filters import Filter
+
 
 class Request(BaseModel):
     """A request body; a field it does not know is an error, so that a typing mistake never passes unseen."""
@@ -18,14 +20,6 @@ class Turn(Request):
 
     role: Literal["user", "assistant"]
     content: str = Field(max_length=20_000)
-
-
-class Filter(Request):
-    """Which documents to look in."""
-
-    documents: list[Annotated[str, Field(min_length=1, max_length=1024)]] = Field(
-        default=[], max_length=100, description="Prefixes of document ids, such as `guides/`."
-    )
 
 
 class AskRequest(Request):
@@ -214,6 +208,9 @@ class DocumentOut(BaseModel):
     text_sha256: str | None
     passages: int
     updated_at: str | None
+    fields: dict[str, list[str]] = Field(
+        default={}, description="Front matter: the values of each field, as they are written."
+    )
     problem: str | None = Field(default=None, description="Why the file could not be read.")
 
 

@@ -91,6 +91,9 @@ def _number(snapshot: Snapshot, document_id: str) -> int:
 
 def _document(snapshot: Snapshot, number: int) -> schemas.DocumentOut:
     entry = snapshot.documents[number]
+    fields: dict[str, list[str]] = {}
+    for name, value in entry.fields:
+        fields.setdefault(name, []).append(value)
     return schemas.DocumentOut(
         id=entry.id,
         title=entry.title,
@@ -99,6 +102,7 @@ def _document(snapshot: Snapshot, number: int) -> schemas.DocumentOut:
         text_sha256=entry.sha,
         passages=entry.passages,
         updated_at=entry.updated_at,
+        fields=fields,
     )
 
 

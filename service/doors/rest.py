@@ -15,6 +15,7 @@ from index.snapshot import Snapshot
 from service import __version__, schemas, wire
 from service.answer import Reply, ask
 from service.doors.replies import json_reply, live_of, problems, take_index
+from service.filters import IN_ADDRESS, Pairs, wanted_of
 from service.followup import Turn
 from service.problems import invalid
 from service.settings import Settings
@@ -29,6 +30,7 @@ class AskQuery(schemas.Request):
     q: str = Field(min_length=1, description="The question.")
     top_k: int = Field(default=5, ge=1, description="How many passages to return.")
     documents: list[str] = Field(default=[], max_length=100, description="Prefixes of document ids.")
+    field: Pairs = Field(default=[])
 
 
 @router.post(
@@ -48,6 +50,7 @@ async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
         history=[Turn(one.role, one.content) for one in body.history],
         top_k=top_k,
         documents=body.filter.documents,
+        fields=body.filter.wanted,
         threshold=threshold,
     )
     return _replied(index.snapshot, body.question, reply, explain=body.explain)
@@ -63,7 +66,7 @@ async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Resp
     _check(settings, ("query", "q"), query.q, top_k)
     index = take_index(request)
     threshold = threshold_of(settings)
-    tag = _tag(index.snapshot.version, threshold, query.q, top_k, query.documents)
+    tag = _tag(index.snapshot.version, threshold, query.q, top_k, query.documents, query.field)
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if _matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
@@ -73,6 +76,7 @@ async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Resp
         query.q,
         top_k=top_k,
         documents=query.documents,
+        fields=wanted_of(query.field, IN_ADDRESS),
         threshold=threshold,
     )
     return _replied(index.snapshot, query.q, reply, headers=headers)
@@ -87,7 +91,10 @@ async def get_search(request: Request, query: Annotated[AskQuery, Query()]) -> R
     top_k = _top_k(settings, query)
     _check(settings, ("query", "q"), query.q, top_k)
     index = take_index(request)
-    reply = await run_in_threadpool(ask, index, query.q, top_k=top_k, documents=query.documents)
+    fields = wanted_of(query.field, IN_ADDRESS)
+    reply = await run_in_threadpool(
+        ask, index, query.q, top_k=top_k, documents=query.documents, fields=fields
+    )
     return json_reply(wire.search_reply(index.snapshot, query.q, reply))
 
 
