@@ -320,8 +320,15 @@ def test_an_unknown_split_is_refused_with_those_there_are(tmp_path: Path) -> Non
 
 
 def test_the_development_sets_are_readable() -> None:
-    for name, count in (("article", 332), ("manuals", 459)):
-        assert len(read_questions(ROOT / f"tests/data/{name}/questions.jsonl")) == count
+    counts = {
+        "article/questions": 332,
+        "article/fresh": 210,
+        "manuals/questions": 459,
+        "projects/questions": 150,
+        "packages/questions": 180,
+    }
+    for name, count in counts.items():
+        assert len(read_questions(ROOT / f"tests/data/{name}.jsonl")) == count
 
 
 def test_a_file_that_is_not_there_is_misuse(tmp_path: Path) -> None:

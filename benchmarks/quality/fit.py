@@ -1,8 +1,9 @@
 """Fits the reader's weights and the calibration of confidence; prints the constants and what they score.
 
-    python benchmarks/quality/fit.py [--squad FOLDER] [--work FOLDER]
+    python benchmarks/quality/fit.py [--projects FOLDER] [--squad FOLDER] [--work FOLDER]
 
-Fitted on the looked-at halves alone, every set with the same weight, however many questions it has.
+Fitted on the looked-at halves alone, every family of sets with the same weight, however many questions and
+sets it has.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from service.figures import figures
 from service.known import KnownQuestion, holds_gold, is_short
 
 WEIGHTS_L2 = 0.003
-"""Times the squared weights, beside the mean loss of a question in each set."""
+"""Times the squared weights, beside the mean loss of a question in each family of sets."""
 
 CALIBRATION_L2 = 2.5e-5
 """The same for the calibration: only so much that it ends."""
@@ -56,6 +57,14 @@ def read_all(one: Set, questions: Sequence[KnownQuestion]) -> list[Read]:
         return [_read(one, known) for known in questions]
 
 
+def read_families(sets: Sequence[Set]) -> dict[str, list[Read]]:
+    """Return for each family the candidates of its looked-at questions, those of all its sets together."""
+    found: dict[str, list[Read]] = {}
+    for one in sets:
+        found.setdefault(one.family, []).extend(read_all(one, one.look))
+    return found
+
+
 def _read(one: Set, known: KnownQuestion) -> Read:
     trace = put_here(one.index, known).trace
     readings = trace.readings if trace else ()
@@ -72,12 +81,12 @@ def is_right(snapshot: Snapshot, known: KnownQuestion, reading: Reading) -> bool
     return known.answerable and placed and holds_gold(known, words) and is_short(words)
 
 
-def fit_weights(sets: Mapping[str, Sequence[Read]]) -> Floats:
+def fit_weights(families: Mapping[str, Sequence[Read]]) -> Floats:
     """Return float64 (features,): the weights under which right candidates are likeliest to come first.
 
     Listwise softmax over the candidates of a question; questions without a right one say nothing.
     """
-    useful = {name: [one for one in reads if one.right.any()] for name, reads in sets.items()}
+    useful = {name: [one for one in reads if one.right.any()] for name, reads in families.items()}
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         total, gradient = WEIGHTS_L2 * float(weights @ weights), 2 * WEIGHTS_L2 * weights
@@ -112,9 +121,9 @@ def winners(reads: Sequence[Read], weights: Floats) -> tuple[Floats, NDArray[np.
     return np.array(rows), np.array(right, dtype=bool)
 
 
-def fit_calibration(sets: Mapping[str, Sequence[Read]], weights: Floats) -> tuple[Floats, float]:
+def fit_calibration(families: Mapping[str, Sequence[Read]], weights: Floats) -> tuple[Floats, float]:
     """Return the coefficients in the order of CALIBRATION, and the intercept: a logistic regression."""
-    found = [winners(reads, weights) for reads in sets.values()]
+    found = [winners(reads, weights) for reads in families.values()]
     inputs = np.concatenate([np.column_stack([rows, np.ones(len(rows))]) for rows, _ in found])
     signs = np.concatenate([np.where(right, 1.0, -1.0) for _, right in found])
     counts = np.concatenate([np.full(len(rows), 1 / len(rows) / len(found)) for rows, _ in found])
@@ -133,7 +142,7 @@ def fit_calibration(sets: Mapping[str, Sequence[Read]], weights: Floats) -> tupl
 def show(title: str, sets: Sequence[Set]) -> None:
     """Print the figures of the scored halves, under the constants in force."""
     out.print(f"\n{title}")
-    found = {one.name: figures(asked(one), answer.THRESHOLD) for one in sets}
+    found = {one.name: figures(asked(one), answer.THRESHOLD) for one in sets if one.score}
     out.print(tables.main_table(found), markup=False)
 
 
@@ -141,8 +150,8 @@ def main() -> None:
     """Fit, print, score."""
     given = arguments()
     with folder(given.work) as work:
-        sets = open_sets(work, given.model, given.squad)
-        looked = {one.name: read_all(one, one.look) for one in sets}
+        sets = open_sets(work, given.model, squad=given.squad, projects=given.projects)
+        looked = read_families(sets)
         weights = np.round(fit_weights(looked), 1)
         coefficients, intercept = fit_calibration(looked, weights)
         calibration = dict(zip(answer.CALIBRATION, np.round(coefficients, 1).tolist(), strict=True))

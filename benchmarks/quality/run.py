@@ -1,8 +1,9 @@
 """Measures answers on the development sets, beside the plain way and with each mechanism switched off.
 
-    python benchmarks/quality/run.py [--squad FOLDER] [--work FOLDER] [--no-ablation]
+    python benchmarks/quality/run.py [--projects FOLDER] [--squad FOLDER] [--work FOLDER] [--no-ablation]
 
-Only the halves that are never looked at while developing are scored. Writes RESULTS.md beside itself.
+Only the halves that are not looked at while developing are scored; a set without one has no figures. Writes
+RESULTS.md beside itself.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from rich.console import Console
 
-from benchmarks.quality import baseline, mechanisms, tables
+from benchmarks.quality import baseline, fetch, mechanisms, tables
 from benchmarks.quality.sets import Set, open_sets
 from index.export import PACKAGED_MODEL
 from service import __version__
@@ -112,8 +113,12 @@ def report(sets: Sequence[Set], *, with_ablation: bool) -> str:
     """Return RESULTS.md."""
     whole: dict[str, list[Outcome]] = {}
     parts = ["# Quality", "", machine(sets), "", MEANING, ""]
+    scored = [one for one in sets if one.score]
     for one in sets:
         say.print(f"{one.name}: {len(one.score)} questions")
+        if not one.score:
+            parts += [f"## {one.name}: all {len(one.look)} questions are looked at, none is scored", ""]
+            continue
         whole[one.name] = asked(one)
         found = compared(one, whole[one.name])
         first = next(iter(found.values()))
@@ -131,7 +136,7 @@ def report(sets: Sequence[Set], *, with_ablation: bool) -> str:
             "calibration are not fitted again, so that what others could stand in for looks larger.",
             "",
         ]
-        parts += [ablation(sets, whole), ""]
+        parts += [ablation(scored, whole), ""]
     return "\n".join(parts)
 
 
@@ -149,19 +154,26 @@ def folder(given: Path | None) -> Iterator[Path]:
 def arguments(*switches: str) -> argparse.Namespace:
     """Return the command line of this script and of fit.py."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--projects", type=Path, help="folder made by fetch.py")
     parser.add_argument("--squad", type=Path, help="folder with docs/ and questions.jsonl")
     parser.add_argument("--work", type=Path, help="keep indexes here and use them again")
     parser.add_argument("--model", default=PACKAGED_MODEL)
     for switch in switches:
         parser.add_argument(switch, action="store_true")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.projects is not None and (missing := fetch.incomplete(given.projects)):
+        parser.error(
+            f"{given.projects} does not hold the documents of {', '.join(missing)}; "
+            f"run python benchmarks/quality/fetch.py {given.projects}"
+        )
+    return given
 
 
 def main() -> None:
     """Measure and write RESULTS.md."""
     given = arguments("--no-ablation")
     with folder(given.work) as work:
-        sets = open_sets(work, given.model, given.squad)
+        sets = open_sets(work, given.model, squad=given.squad, projects=given.projects)
         text = report(sets, with_ablation=not given.no_ablation)
     RESULTS.write_text(text, encoding="utf-8")
     say.print(f"written to {RESULTS}")

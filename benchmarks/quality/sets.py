@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.quality import fetch
 from index.build import Progress
 from index.encoder import Encoder, Encoding, OnnxEncoder
 from index.models import is_export
@@ -16,11 +17,27 @@ from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
-OWN = {
-    "article": (ROOT / "corpus/texts", ROOT / "tests/data/article/questions.jsonl"),
-    "manuals": (ROOT / "tests/data/manuals/docs", ROOT / "tests/data/manuals/questions.jsonl"),
-}
-"""The sets that come with the project: folder of documents and file of questions."""
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a set is made from."""
+
+    name: str
+    family: str
+    documents: Path
+    """The folder of its documents; sets of one folder share an index."""
+    questions: Path
+    """Without a split `score` all of its questions are looked at."""
+
+
+OWN = (
+    Source("article", "article", ROOT / "corpus/texts", ROOT / "tests/data/article/questions.jsonl"),
+    Source("article, fresh", "article", ROOT / "corpus/texts", ROOT / "tests/data/article/fresh.jsonl"),
+    Source(
+        "manuals", "manuals", ROOT / "tests/data/manuals/docs", ROOT / "tests/data/manuals/questions.jsonl"
+    ),
+)
+"""The sets whose documents come with the project."""
 
 EVERY = 4
 """Of SQuAD's questions every fourth is looked at, and every fourth, one further on, is scored."""
@@ -28,9 +45,11 @@ EVERY = 4
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """One set: its index and its two halves."""
+    """One set: its index and its two halves, of which the scored one may be empty."""
 
     name: str
+    family: str
+    """Sets of one family have documents or authors in common, and count as one where sets are weighed."""
     index: Index
     look: Sequence[KnownQuestion]
     score: Sequence[KnownQuestion]
@@ -64,23 +83,38 @@ def exported(model: str, work: Path) -> str:
     return str(folder)
 
 
-def open_sets(work: Path, model: str, squad: Path | None = None) -> list[Set]:
+def open_sets(
+    work: Path, model: str, *, squad: Path | None = None, projects: Path | None = None
+) -> list[Set]:
     """Return all sets, their indexes built in `work`, or taken up where they follow the documents already."""
     export = exported(model, work)
     encoder = Remembering(Path(export))
-    found = [
-        Set(name, _index(work / name, documents, export, encoder), *_halves(questions))
-        for name, (documents, questions) in OWN.items()
-    ]
+    indexes: dict[Path, Index] = {}
+    found = []
+    for one in (*OWN, *(_fetched(projects) if projects is not None else ())):
+        if one.documents not in indexes:
+            indexes[one.documents] = _index(work / one.name, one.documents, export, encoder)
+        found.append(Set(one.name, one.family, indexes[one.documents], *_halves(one.questions)))
     if squad is not None:
         questions = read_questions(squad / "questions.jsonl")
         index = _index(work / "squad", squad / "docs", export, encoder)
-        found.append(Set("squad", index, questions[::EVERY], questions[1::EVERY]))
+        found.append(Set("squad", "squad", index, questions[::EVERY], questions[1::EVERY]))
     return found
 
 
-def _halves(questions: Path) -> tuple[list[KnownQuestion], list[KnownQuestion]]:
-    return read_questions(questions, "look"), read_questions(questions, "score")
+def _fetched(folder: Path) -> list[Source]:
+    """Return the sets whose documents fetch.py has put into a folder."""
+    return [
+        Source(name, "projects", folder / name, ROOT / "tests/data" / name / "questions.jsonl")
+        for name in fetch.SETS
+    ]
+
+
+def _halves(path: Path) -> tuple[list[KnownQuestion], list[KnownQuestion]]:
+    questions = read_questions(path)
+    return [one for one in questions if one.split == "look"], [
+        one for one in questions if one.split == "score"
+    ]
 
 
 def _index(data: Path, documents: Path, export: str, encoder: Encoder) -> Index:
