@@ -49,7 +49,7 @@ class Set:
 
     name: str
     family: str
-    """Sets of one family have documents or authors in common, and count as one where sets are weighed."""
+    """Sets of one family share their documents or their kind, and count as one where sets are weighed."""
     index: Index
     look: Sequence[KnownQuestion]
     score: Sequence[KnownQuestion]
