@@ -14,7 +14,7 @@ CHARACTERS_PER_TOKEN = 16
 """An atom holds at most this many characters for each token of room. WordPiece makes one unknown token
 of a "word" of a megabyte; without this bound such a line would be one endless quotation."""
 
-RECORDS = (BlockKind.LIST_ITEM, BlockKind.TABLE)
+RECORDS = (BlockKind.TABLE,)
 """Blocks whose parts have little to do with one another: each is embedded for itself, too. In one vector for
 a table of nine rows no row can be recognised ("When did TensorFlow come out?" has cosine 0.53 with the
 table, 0.79 with `TensorFlow Release Year: 2015`)."""
@@ -96,9 +96,9 @@ def _prose(
         for span in _cut(text, whole, markup, count, room):
             words = plain(text, span, _inside(markup, span))
             statement = words if kind in RECORDS else ""
-            found = [Candidate(CandidateKind.SENTENCE, span, Span(0, len(words)), statement)]
+            found = [Candidate(CandidateKind.SENTENCE, span, Span(0, len(words)), statement, block=kind)]
             if kind is not BlockKind.CODE:
-                found.extend(_clauses(text, span, words, markup))
+                found.extend(replace(one, block=kind) for one in _clauses(text, span, words, markup))
             yield Atom(span, kind, words, tuple(found), count(words), opens_line=opens_line)
 
 
@@ -195,23 +195,47 @@ def _row_atom(text: str, block: Block, row: Row) -> Atom:
         place = Span(len(words), len(words) + len(cell_words))
         words += cell_words
         meaning = f"{name_words} {label_words}".strip()
-        found.append(
+        found.extend(
             Candidate(
                 CandidateKind.CELL,
-                cell.span,
-                place,
-                statement=f"{meaning}: {cell_words}" if meaning else cell_words,
+                span,
+                at,
+                statement=f"{meaning}: {at.of(words)}" if meaning else at.of(words),
                 row_label=label.span if label_at else None,
                 column_header=_span(name),
                 row_label_embedded=label_at,
                 column_header_embedded=name_at,
+                block=BlockKind.TABLE,
             )
+            for span, at in _sentences_of(text, cell, words, place)
         )
     if label_at is not None:
         corner = _span(header[0]) if header else None
-        whole_row = Candidate(CandidateKind.CELL, label.span, label_at, statement=words, column_header=corner)
+        whole_row = Candidate(
+            CandidateKind.CELL,
+            label.span,
+            label_at,
+            statement=words,
+            column_header=corner,
+            block=BlockKind.TABLE,
+        )
         found.insert(0, whole_row)
     return Atom(row.span, BlockKind.TABLE, words, tuple(found), 0, opens_line=True)
+
+
+def _sentences_of(text: str, cell: Cell, words: str, place: Span) -> list[tuple[Span, Span]]:
+    """Return the sentences of a cell, each with its place in the words of the row; of one, the cell."""
+    spans = sentences(text, cell.span, cell.markup)
+    found: list[tuple[Span, Span]] = []
+    position = place.start
+    for span in spans if len(spans) > 1 else ():
+        own = plain(text, span, _inside(cell.markup, span))
+        at = words.find(own, position, place.end)
+        if not own or at < 0:
+            return [(cell.span, place)]
+        position = at + len(own)
+        found.append((span, Span(at, position)))
+    return found or [(cell.span, place)]
 
 
 def _span(cell: Cell | None) -> Span | None:

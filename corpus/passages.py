@@ -5,15 +5,26 @@ Pure: the same document and the same token counter give the same passages.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from corpus.atoms import Atom, atoms
-from corpus.document import Block, BlockKind, Candidate, Document, Passage, Span
+from corpus.document import Block, BlockKind, Candidate, CandidateKind, Document, Passage, Span
 from corpus.formats.plain import plain
 
 CountTokens = Callable[[str], int]
 """How many tokens the encoder makes of a text, its special tokens not counted."""
+
+DATED = re.compile(
+    r"\b(?:19|20)\d\d\b|\b\d{1,2}\.? (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|"
+    r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]* \d{1,2}\b",
+    re.I,
+)
+"""A heading with a date."""
+
+LED = (BlockKind.LIST_ITEM, BlockKind.CODE)
+"""What a line that ends in a colon leads in to; after a question anything may follow."""
 
 CONTEXT_SHARE = 4
 """Title and headings take at most this fraction (1/4) of the window; the innermost headings stay."""
@@ -40,9 +51,32 @@ def passages(document: Document, count_tokens: CountTokens, *, window: int) -> t
         context = _context(document, headings, count_tokens, window // CONTEXT_SHARE)
         room = window - count_tokens(context)
         spans = tuple(heading.content for heading in headings)
+        fitting: list[Passage] = []
         for run in _runs(atoms(document.text, blocks, count_tokens, room), room):
-            found.extend(_fitting(document, spans, context, run, count_tokens, window))
+            fitting.extend(_fitting(document, spans, context, run, count_tokens, window))
+        if headings and fitting and blocks[0] is not headings[-1]:
+            fitting[0] = _with_heading(document, headings[-1], fitting[0])
+        found.extend(fitting)
     return tuple(found)
+
+
+def _with_heading(document: Document, heading: Block, first: Passage) -> Passage:
+    """Return the first passage under a heading with that heading as a candidate, where it has a date.
+
+    The headings of a changelog or of minutes are often the only place that says when.
+    """
+    words = plain(document.text, heading.content, heading.markup)
+    at = first.context - len(words) - 1
+    if not DATED.search(words) or first.embedded[max(at, 0) : first.context] != f"{words}\n":
+        return first
+    one = Candidate(
+        CandidateKind.SENTENCE,
+        heading.content,
+        Span(at, at + len(words)),
+        statement=first.embedded[: first.context - 1],
+        block=BlockKind.HEADING,
+    )
+    return replace(first, span=Span(heading.span.start, first.span.end), candidates=(one, *first.candidates))
 
 
 def _sections(blocks: Sequence[Block]) -> Iterator[tuple[tuple[Block, ...], list[Block]]]:
@@ -153,7 +187,7 @@ def _fitting(
     window: int,
 ) -> Iterator[Passage]:
     """Yield `run` as one passage, or as halves where the joined text has more tokens than its parts."""
-    passage = _passage(headings, context, run)
+    passage = _passage(headings, context, run, window)
     if count_tokens(passage.embedded) <= window:
         yield passage
     elif len(run) > 1:
@@ -169,13 +203,21 @@ def _fitting(
         )
 
 
-def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom]) -> Passage:
+def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom], window: int) -> Passage:
     embedded = context
     candidates: list[Candidate] = []
+    lead: tuple[Atom, Span] | None = None
     for number, atom in enumerate(run):
         if number:
             embedded += "\n" if atom.opens_line else " "
-        candidates.extend(_moved(candidate, len(embedded)) for candidate in atom.candidates)
+        moved = [_moved(candidate, len(embedded)) for candidate in atom.candidates]
+        leads = atom.text.endswith((":", "?")) and atom.kind not in LED
+        if lead and not leads and (atom.kind in LED or lead[0].text.endswith("?")):
+            candidates.extend(_led(one, atom, lead, window) for one in moved)
+        else:
+            candidates.extend(moved)
+            place = Span(len(embedded), len(embedded) + len(atom.text))
+            lead = (atom, place) if leads else None
         embedded += atom.text
     return Passage(
         span=Span(run[0].span.start, run[-1].span.end),
@@ -184,6 +226,16 @@ def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom]) -> P
         embedded=embedded,
         context=len(context),
     )
+
+
+def _led(candidate: Candidate, item: Atom, lead: tuple[Atom, Span], window: int) -> Candidate:
+    """Return a candidate with the line that leads in to it: what an item is an item of, what is answered."""
+    before, place = lead
+    if candidate.kind is CandidateKind.CELL:
+        return candidate
+    if not candidate.statement or before.tokens + item.tokens > window // 2:
+        return replace(candidate, row_label_embedded=place)
+    return replace(candidate, row_label_embedded=place, statement=f"{before.text} {candidate.statement}")
 
 
 def _moved(candidate: Candidate, by: int) -> Candidate:

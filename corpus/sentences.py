@@ -18,11 +18,12 @@ def sentences(text: str, content: Span, markup: Sequence[Span] = ()) -> list[Spa
     """Return the sentences of `content`, in order, disjoint, and covering every visible word of it.
 
     Markup is blanked out before splitting, so that a full stop in a link target ends nothing, and
-    taken back in where it touches a sentence, so that a quotation keeps its balanced notation.
+    taken back in where it touches a sentence, so that a quotation keeps its balanced notation. Nor does
+    one between backticks.
     """
     masked = blanked(text, content, markup)
     found: list[Span] = []
-    for boundary in sentencex.get_sentence_boundaries(LANGUAGE, masked):
+    for boundary in sentencex.get_sentence_boundaries(LANGUAGE, _without_code(content.of(text), masked)):
         part = masked[boundary["start_index"] : boundary["end_index"]]
         lead = len(part) - len(part.lstrip())
         span = Span(
@@ -36,6 +37,19 @@ def sentences(text: str, content: Span, markup: Sequence[Span] = ()) -> list[Spa
         else:
             found.append(span)
     return _take_back(text, found, markup)
+
+
+IN_BACKTICKS = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]+)(?<!`)\1(?!`)")
+
+
+def _without_code(source: str, masked: str) -> str:
+    """Return `masked` with a letter for each character that stands between backticks in `source`."""
+    parts: list[str] = []
+    position = 0
+    for found in IN_BACKTICKS.finditer(source):
+        parts += [masked[position : found.start(2)], "x" * len(found[2])]
+        position = found.end(2)
+    return "".join([*parts, masked[position:]])
 
 
 CONTRAST = re.compile(r"[,;]\s+(?:while|whereas|but|although|though|yet|however,?)\s+|;\s+", re.I)

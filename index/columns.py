@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.document import Candidate, CandidateKind, Span
+from corpus.document import BlockKind, Candidate, CandidateKind, Span
 from index.encoder import Vector
 
 NONE = -1
@@ -46,13 +46,15 @@ CANDIDATE = np.dtype(
     [
         ("kind", "<i4"),
         ("statement", "<i4"),
+        ("block", "<i4"),
         *((name, "<i4") for name in (*SPAN_FIELDS, *TOKEN_FIELDS, *TERM_FIELDS)),
     ]
 )
-"""One row an answer candidate: its statement's number in the passage or NONE, places in the document, then
-ranges of the passage's tokens and terms."""
+"""One row an answer candidate: its statement's number in the passage or NONE, what it is a part of, places in
+the document, then ranges of the passage's tokens and terms."""
 
 KINDS = (CandidateKind.SENTENCE, CandidateKind.CELL, CandidateKind.SPAN)
+BLOCKS = tuple(BlockKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def candidate_rows(
     for row, one in zip(rows, candidates, strict=True):
         places = (one.span, one.row_label, one.column_header)
         embedded = (one.embedded, one.row_label_embedded, one.column_header_embedded)
-        row["kind"] = KINDS.index(one.kind)
+        row["kind"], row["block"] = KINDS.index(one.kind), BLOCKS.index(one.block)
         row["statement"] = stated if one.statement else NONE
         stated += bool(one.statement)
         for at, place in enumerate(places):

@@ -3,61 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.document import CandidateKind, Span
-from corpus.sentences import LONGEST_ANSWER
-from index.analysis import words
-from index.columns import KINDS, NONE, TERM_FIELDS, TOKEN_FIELDS, span_at
-from index.encoder import TOKEN_SCALE, Vector
+from corpus.document import BlockKind, CandidateKind
+from index.columns import BLOCKS, KINDS, NONE, TERM_FIELDS, TOKEN_FIELDS, span_at
+from index.evidence import Evidence, gather, near_to, pairs, range_max
 from index.question import Question
+from index.quoting import Reading, quoted
 from index.search import DECIMALS, Hit
-from index.shapes import SHAPES, cell_forms, shapes
+from index.shapes import POINTER, SHAPES, boilerplate, cell_forms, defines, is_yes_no, shapes
 from index.snapshot import Snapshot
 
 READ = 20
 """Hits whose candidates are scored. A right candidate is among them for 0.99 of the answerable questions on
 the article, 0.95 on the manuals, 0.99 on SQuAD."""
 
-LARGEST = 1000
-"""Passages from which on the size of the corpus counts no more: fitted on corpora of 13, 162 and 593."""
+LARGEST = 10_000
+"""Passages from which on the size of the corpus counts no more: measured on corpora of 13 to 3,500."""
 
 KEPT = 12
 """Candidates handed on: the answer, its alternatives, what a trace shows."""
 
 WEIGHTS = {
-    "match": 4.8,  # MaxSim of the question over the candidate (a cell with its row label and column header)
-    "match_context": 3.1,  # the same, title and headings added
-    "match_passage": 1.4,  # the same over the whole passage
-    "covered": 1.6,  # weight of the question's subject words found in the candidate, as a share
-    "covered_context": 2.3,  # the same, title and headings added
-    "covered_passage": 0.2,  # the same over the whole passage
-    "similarity": 1.2,  # cosine of question and passage
-    "words": 1.5,  # BM25 share of the passage
-    "gap": -3.7,  # how far the passage's score is below the best passage's
-    "cell": 0.7,  # 1 for a cell of a table
-    "new": 1.5,  # share of the candidate's own terms that are not in the question
-    "length": -0.2,  # ln of the candidate's own tokens
-    "stated": 2.4,  # cosine of question and the candidate's own statement; for prose that of the passage
-    "has_statement": -0.3,  # 1 for a candidate that has one
-    "named": 0.2,  # share of the names in the question that stand in the candidate, 1 if it has none
-    "rival": -1.4,  # 1 when it names what the corpus sets against a name asked about, and not that name
-    "worst": 2.1,  # how well the subject word that is met worst is met, in the candidate or its headings
-    "worst_passage": -0.7,  # the same over the whole passage
-    "unmet": -2.8,  # weight of what is not met of the subject words, as a share
-    "unknown": 0.0,  # weight of the subject words that the corpus does not know, as a share
-    "unknown_name": 0.0,  # names and numbers in the question that the corpus does not know
+    "match": 5.2,  # MaxSim of the question over the candidate (a cell with its row label and column header)
+    "match_context": 2.5,  # the same, title and headings added
+    "match_passage": 2.7,  # the same over the whole passage
+    "covered": 1.2,  # weight of the question's subject words found in the candidate, as a share
+    "covered_context": 1.8,  # the same, title and headings added
+    "covered_passage": 0.9,  # the same over the whole passage
+    "similarity": 0.6,  # cosine of question and passage
+    "words": 1.9,  # BM25 share of the passage
+    "gap": -4.8,  # how far the passage's score is below the best passage's
+    "cell": 0.5,  # 1 for a cell of a table
+    "new": 1.1,  # share of the candidate's own terms that are not in the question
+    "length": 0.2,  # ln of the candidate's own tokens
+    "stated": 3.9,  # cosine of question and the candidate's own statement; for prose that of the passage
+    "has_statement": 0.1,  # 1 for a candidate that has one
+    "named": -0.2,  # share of the names in the question that stand in the candidate, 1 if it has none
+    "rival": -2,  # 1 when it names what the corpus sets against a name asked about, and not that name
+    "worst": 1.8,  # how well the subject word that is met worst is met, in the candidate or its headings
+    "worst_passage": 0,  # the same over the whole passage
+    "unmet": -3.2,  # weight of what is not met of the subject words, as a share
+    "unknown": 0,  # weight of the subject words that the corpus does not know, as a share
+    "unknown_name": 0,  # names and numbers in the question that the corpus does not know
     "passages": 0.0,  # ln of how many there are, up to LARGEST: among more, a chance match is likelier
-    "answer_only": 1.2,  # MaxSim over the cell without its label and header
-    "only": 1.5,  # 1 for a cell that is nothing but the date, number or name asked for
-    "label": 1.6,  # 1 when row label or column header says that the cell holds what is asked for
-    "date": 0.7,  # the question asks when: 1 when the candidate has a date, -1 when not, 0 when not asked
-    "number": 0.7,  # the question asks how many, how long ...: likewise
-    "name": 0.6,  # the question asks who or where: likewise for a name
+    "answer_only": 0.9,  # MaxSim over the cell without its label and header
+    "only": 1.8,  # 1 for a cell that is nothing but the date, number or name asked for
+    "bare": -1.6,  # 1 when every word of the candidate stands in the question, which does not ask yes or no
+    "leads_in": -0.9,  # 1 for a sentence that ends in a colon: what it announces comes after it
+    "item": -1.4,  # 1 for a list item
+    "code": -1.1,  # 1 for a line of code
+    "yesno_cell": 0.5,  # 1 for a cell when the question asks yes or no
+    "asks": -1.1,  # 1 for a question
+    "points": -1.6,  # 1 for a sentence that only says where to read on
+    "boilerplate": -1.5,  # 1 for a disclaimer, a licence, a note on rights, unless the question is about it
+    "defines": 0.9,  # the question asks what something is: 1 when the candidate begins by saying it, else -1
+    "label": 1.9,  # 1 when row label or column header says that the cell holds what is asked for
+    "date": 0.4,  # the question asks when: 1 when the candidate has a date, -1 when not, 0 when not asked
+    "number": 1.5,  # the question asks how many, how long ...: likewise
+    "name": 0.4,  # the question asks who or where: likewise for a name
     "reason": 0.9,  # the question asks why: likewise for a reason
 }
 """How much each feature counts, fitted so that the right candidate comes first (benchmarks/quality). On the
@@ -68,44 +76,9 @@ FEATURES = tuple(WEIGHTS)
 _WEIGHTS = np.array(tuple(WEIGHTS.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One candidate answer: its places and how well it answers."""
-
-    hit: Hit
-    kind: CandidateKind
-    span: Span
-    row_label: Span | None
-    column_header: Span | None
-    score: float
-    share: float
-    """Its part in all candidates read, by softmax of their scores: how far ahead of its rivals it is."""
-    features: tuple[float, ...]
-    """In the order of FEATURES."""
-
-    @property
-    def weighed(self) -> tuple[float, ...]:
-        """Return what each feature adds to the score."""
-        return tuple(float(part) for part in np.multiply(self.features, _WEIGHTS))
-
-
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    """The question against every token and term of some passages, and their candidates, side by side."""
-
-    hits: Sequence[Hit]
-    of: NDArray[np.int64]
-    """int64 (candidates,): the hit each candidate is of."""
-    candidates: NDArray[np.void]
-    """CANDIDATE (candidates,), its ranges counted from the first token and term of all."""
-    meant: Vector
-    """float32 (question tokens, tokens): cosines."""
-    said: NDArray[np.bool_]
-    """bool (question words + 1, terms): where each word stands; the last row: where a rival's name does."""
-    contexts: tuple[NDArray[np.int64], NDArray[np.int64]]
-    """int64 (hits, 2) each: where title and headings stand among tokens, and among terms."""
-    wholes: tuple[NDArray[np.int64], NDArray[np.int64]]
-    """The same for the whole passages."""
+def weighed(reading: Reading) -> tuple[float, ...]:
+    """Return what each feature adds to the score of a candidate, in the order of FEATURES."""
+    return tuple(float(part) for part in np.multiply(reading.features, _WEIGHTS))
 
 
 def read(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> list[Reading]:
@@ -117,7 +90,7 @@ def read(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> list[Re
     taken = hits[:READ]
     if not taken or not question.subject:
         return []
-    evidence = _gather(snapshot, question, taken)
+    evidence = gather(snapshot, question, taken)
     if not len(evidence.candidates):
         return []
     features = _features(snapshot, question, evidence)
@@ -132,52 +105,36 @@ def read(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> list[Re
     _, firsts = np.unique(evidence.of[order], return_index=True)
     wanted = sorted({*range(min(KEPT, len(order))), *firsts.tolist()})
     readings = [_reading(evidence, order[at], scores, shares, features) for at in wanted]
-    readings[0] = _shortened(snapshot, evidence, _narrowed(snapshot, question, evidence, readings[0]), scores)
+    readings[0] = replace(readings[0], share=_agreed(snapshot, evidence, order, shares))
+    readings[0] = quoted(snapshot, question, evidence, readings[0], scores)
     return readings
 
 
-def _gather(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> _Evidence:
-    """Return the evidence of all hits at once: one matrix product for all of their tokens."""
-    rows = snapshot.columns.passages[[hit.passage for hit in hits]]
-    tokens = np.concatenate([snapshot.tokens_of(hit.passage) for hit in hits])
-    terms = np.concatenate([snapshot.terms_of(hit.passage) for hit in hits])
-    parts = [snapshot.candidates_of(hit.passage) for hit in hits]
-    of = np.repeat(np.arange(len(hits)), [len(part) for part in parts])
-    candidates = np.concatenate(parts)
-    wholes = []
-    contexts = []
-    for name, context, fields in (
-        ("tokens", "context", TOKEN_FIELDS),
-        ("terms", "context_terms", TERM_FIELDS),
-    ):
-        begins = np.concatenate(([0], np.cumsum(rows[name])))[:-1].astype(np.int64)
-        for field in fields:
-            candidates[field] += begins[of].astype(np.int32)
-        wholes.append(np.stack((begins, begins + rows[name]), axis=1))
-        contexts.append(np.stack((begins, begins + rows[context]), axis=1))
-    meant = np.asarray(question.tokens @ (tokens.T / np.float32(TOKEN_SCALE)), dtype=np.float32)
-    said = _said(snapshot, question, terms)
-    return _Evidence(hits, of, candidates, meant, said, (contexts[0], contexts[1]), (wholes[0], wholes[1]))
+def _agreed(
+    snapshot: Snapshot, evidence: Evidence, order: NDArray[np.int64], shares: NDArray[np.float64]
+) -> float:
+    """Return the best candidate's share with those of the others that say the same, word for word."""
+    rows = evidence.candidates[order]
+    if KINDS[rows[0]["kind"]] is CandidateKind.CELL:
+        return float(shares[order[0]])  # the same words under another label say something else
+    alike = order[rows["end"] - rows["start"] == rows[0]["end"] - rows[0]["start"]]
+    said = [_words_of(snapshot, evidence, at) for at in alike.tolist()]
+    return float(sum(shares[at] for at, one in zip(alike, said, strict=True) if one == said[0]))
 
 
-def _said(snapshot: Snapshot, question: Question, terms: NDArray[np.int32]) -> NDArray[np.bool_]:
-    found = np.zeros((len(question.words) + 1, len(terms)), dtype=bool)
-    for at, word in enumerate(question.words):
-        number = snapshot.terms.number(word.terms[0])
-        if number >= 0:
-            found[at] = terms == number
-    rivals = [snapshot.terms.number(term) for term in question.rivals]
-    found[-1] = np.isin(terms, [number for number in rivals if number >= 0])
-    return found
+def _words_of(snapshot: Snapshot, evidence: Evidence, at: int) -> str:
+    row = evidence.candidates[at]
+    text = snapshot.text(snapshot.document_of(evidence.hits[evidence.of[at]].passage))
+    return text[row["start"] : row["end"]]
 
 
-def _features(snapshot: Snapshot, question: Question, evidence: _Evidence) -> NDArray[np.float64]:
+def _features(snapshot: Snapshot, question: Question, evidence: Evidence) -> NDArray[np.float64]:
     """Return float64 (candidates, features) in the order of FEATURES."""
     one, of, hits = evidence.candidates, evidence.of, evidence.hits
-    near = _near(evidence.meant, one, TOKEN_FIELDS)
+    near = near_to(evidence.meant, one, TOKEN_FIELDS)
     around = range_max(evidence.meant, evidence.contexts[0])[:, of]
     inside = range_max(evidence.meant, evidence.wholes[0])[:, of]
-    said = _near(evidence.said, one, TERM_FIELDS)
+    said = near_to(evidence.said, one, TERM_FIELDS)
     said_around = range_max(evidence.said, evidence.contexts[1])[:, of]
     said_inside = range_max(evidence.said, evidence.wholes[1])[:, of]
     weights = question.token_weights
@@ -209,37 +166,32 @@ def _features(snapshot: Snapshot, question: Question, evidence: _Evidence) -> ND
         "unknown": np.full(len(one), question.unknown),
         "unknown_name": np.full(len(one), question.unknown_names),
         "passages": np.full(len(one), np.log(min(max(snapshot.passages, 1), LARGEST))),
-        "answer_only": weights @ range_max(evidence.meant, _pairs(one, TOKEN_FIELDS[:2])),
+        "answer_only": weights @ range_max(evidence.meant, pairs(one, TOKEN_FIELDS[:2])),
     }
     texts = [snapshot.text(snapshot.document_of(hit.passage)) for hit in hits]
+    kinds = one["block"]
+    is_cell = one["kind"] == KINDS.index(CandidateKind.CELL)
+    yes_no = is_yes_no(question.text)
+    bare = columns["new"] <= 0
+    columns |= {
+        "bare": bare & (not yes_no),
+        "item": kinds == BLOCKS.index(BlockKind.LIST_ITEM),
+        "code": kinds == BLOCKS.index(BlockKind.CODE),
+        "yesno_cell": is_cell & yes_no,
+    }
     places = [_cell(texts[number], row) for number, row in zip(of, one, strict=True)]
     answers = [texts[number][row["start"] : row["end"]] for number, row in zip(of, one, strict=True)]
     columns |= cell_forms(question.text, places)
+    columns["leads_in"] = np.array([answer.endswith(":") for answer in answers])
+    headings = [snapshot.headings(hit.passage)[-1:] for hit in hits]
+    columns["boilerplate"] = boilerplate(
+        question.text, [" ".join((*headings[at], answer)) for at, answer in zip(of, answers, strict=True)]
+    )
+    columns["asks"] = np.array([answer.endswith("?") for answer in answers])
+    columns["points"] = np.array([POINTER.match(answer) is not None for answer in answers])
+    columns["defines"] = defines(question.text, answers)
     plain = [np.asarray(columns[name], np.float64) for name in FEATURES[: -len(SHAPES)]]
     return np.column_stack([*plain, shapes(question.text, answers)])
-
-
-def range_max(values: NDArray[Any], ranges: NDArray[np.int64]) -> NDArray[Any]:
-    """Return the largest value of each row over each half-open range of columns; 0 over an empty one.
-
-    `values` (rows, columns), `ranges` int (n, 2); the result is (rows, n) of the type of `values`.
-    """
-    if not len(ranges):
-        return np.zeros((len(values), 0), dtype=values.dtype)
-    # reduceat takes the element itself for an empty range and may not start behind the end: one column more.
-    padded = np.concatenate((values, np.zeros((len(values), 1), dtype=values.dtype)), axis=1)
-    found = np.maximum.reduceat(padded, np.asarray(ranges, dtype=np.int64).ravel(), axis=1)[:, ::2]
-    return np.asarray(np.where(ranges[:, 0] < ranges[:, 1], found, np.zeros(1, dtype=values.dtype)))
-
-
-def _pairs(candidates: NDArray[np.void], fields: Sequence[str]) -> NDArray[np.int64]:
-    return np.stack((candidates[fields[0]], candidates[fields[1]]), axis=1).astype(np.int64)
-
-
-def _near(values: NDArray[Any], candidates: NDArray[np.void], fields: tuple[str, ...]) -> NDArray[Any]:
-    """Return the best value over a candidate's own words, its row label and its column header."""
-    found = [range_max(values, _pairs(candidates, fields[at : at + 2])) for at in (0, 2, 4)]
-    return np.asarray(np.maximum(np.maximum(found[0], found[1]), found[2]))
 
 
 def _met(question: Question, meant: NDArray[Any], said: NDArray[Any]) -> NDArray[np.float64]:
@@ -273,7 +225,7 @@ def _mean(
     return np.where(lengths > 0, (counted[ends] - counted[starts]) / np.maximum(lengths, 1), 1.0)
 
 
-def _stated(snapshot: Snapshot, question: Question, evidence: _Evidence) -> NDArray[np.float64]:
+def _stated(snapshot: Snapshot, question: Question, evidence: Evidence) -> NDArray[np.float64]:
     """Return the cosine of the question and each candidate's statement; 0 where it has none."""
     found = np.zeros(len(evidence.candidates))
     for number, hit in enumerate(evidence.hits):
@@ -293,7 +245,7 @@ def _cell(text: str, one: np.void) -> tuple[str, str] | None:
 
 
 def _reading(
-    evidence: _Evidence,
+    evidence: Evidence,
     at: int,
     scores: NDArray[np.float64],
     shares: NDArray[np.float64],
@@ -312,71 +264,3 @@ def _reading(
         share=float(shares[at]),
         features=tuple(features[at].tolist()),
     )
-
-
-def _narrowed(snapshot: Snapshot, question: Question, evidence: _Evidence, best: Reading) -> Reading:
-    """Return the clause of the best sentence that is about what is asked, where the rest is not.
-
-    "A does x, while B does y", asked about A, gives A's part: B is set against A by the corpus, or the
-    clause says all that the sentence says of the question and the rest has a name of its own.
-    """
-    if best.kind is not CandidateKind.SENTENCE:
-        return best
-    text = snapshot.text(snapshot.document_of(best.hit.passage))
-    whole = _heard(evidence, best)
-    asked = _names_in(snapshot, question.text)
-    rivals = {other.casefold() for name in asked for other in snapshot.vocabulary.rivals(name)} - asked
-    for at, span in _parts_of(evidence, best):
-        one = evidence.candidates[at]
-        own = _names_in(snapshot, span.of(text))
-        rest = _names_in(snapshot, text[best.span.start : span.start] + " " + text[span.end : best.span.end])
-        all_said = np.array_equal(_words_in(evidence, one), whole) and bool(rest - own - asked)
-        set_against = bool(asked & own) and bool(rest & rivals) and not (rest & asked or own & rivals)
-        if all_said or set_against:
-            return replace(best, kind=CandidateKind.SPAN, span=span)
-    return best
-
-
-def _shortened(
-    snapshot: Snapshot, evidence: _Evidence, best: Reading, scores: NDArray[np.float64]
-) -> Reading:
-    """Return the part of a very long sentence that answers best; a sentence of ordinary length unchanged."""
-    text = snapshot.text(snapshot.document_of(best.hit.passage))
-    if best.kind is CandidateKind.CELL or len(best.span.of(text).split()) <= LONGEST_ANSWER:
-        return best
-    parts = [
-        (scores[at], span)
-        for at, span in _parts_of(evidence, best)
-        if len(span.of(text).split()) <= LONGEST_ANSWER
-    ]
-    if not parts:
-        return best
-    return replace(best, kind=CandidateKind.SPAN, span=max(parts, key=lambda one: (one[0], -one[1].start))[1])
-
-
-def _parts_of(evidence: _Evidence, best: Reading) -> list[tuple[int, Span]]:
-    """Return number and place of each clause inside the best candidate."""
-    found: list[tuple[int, Span]] = []
-    for at, (one, of) in enumerate(zip(evidence.candidates, evidence.of, strict=True)):
-        span = span_at(one, 0)
-        is_part = KINDS[one["kind"]] is CandidateKind.SPAN and evidence.hits[of] is best.hit
-        if is_part and span is not None and best.span.contains(span):
-            found.append((at, span))
-    return found
-
-
-def _heard(evidence: _Evidence, best: Reading) -> NDArray[np.bool_]:
-    """Return bool (question words,): which words of the question stand in the best sentence."""
-    for one, of in zip(evidence.candidates, evidence.of, strict=True):
-        if evidence.hits[of] is best.hit and span_at(one, 0) == best.span:
-            return _words_in(evidence, one)
-    return np.zeros(len(evidence.said) - 1, dtype=bool)
-
-
-def _words_in(evidence: _Evidence, one: np.void) -> NDArray[np.bool_]:
-    return np.asarray(evidence.said[:-1, one["term_start"] : one["term_end"]].any(axis=1))
-
-
-def _names_in(snapshot: Snapshot, text: str) -> set[str]:
-    vocabulary = snapshot.vocabulary
-    return {word.text.casefold() for word in words(text) if vocabulary.is_name(word.text)}

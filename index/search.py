@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from index.vectors import nearest, similarities
 
 POOL = 50
 """Passages taken from each ranker. R@50 of the pool on SQuAD questions is above 0.995."""
+
+WIDER = 4
+"""Times as many are taken when the pool is so full of copies that too few different passages are left."""
 
 WORDS_WEIGHT = 0.75
 """Weight of BM25 (as a share of the most it could be) beside the cosine."""
@@ -51,12 +55,22 @@ class Hit:
 def search(
     snapshot: Snapshot, question: Question, count: int, among: NDArray[np.bool_] | None = None
 ) -> list[Hit]:
-    """Return the best `count` passages, best first; `among` bool (passages,) leaves the others out.
+    """Return the best `count` different passages, best first; `among` bool (passages,) leaves others out.
 
     Ties break by document and place, so the order never depends on threads or on how the index was made.
     """
-    by_meaning, stated = _by_meaning(snapshot, question.vector, among)
-    bm25, by_words = _by_words(snapshot, question, among)
+    pool = POOL
+    while True:
+        hits = list(islice(_distinct(snapshot, _ranked(snapshot, question, among, pool)), count))
+        if len(hits) == count or pool >= snapshot.passages:
+            return hits
+        pool *= WIDER
+
+
+def _ranked(snapshot: Snapshot, question: Question, among: NDArray[np.bool_] | None, pool: int) -> list[Hit]:
+    """Return the best `pool` passages of each ranker, best first."""
+    by_meaning, stated = _by_meaning(snapshot, question.vector, among, pool)
+    bm25, by_words = _by_words(snapshot, question, among, pool)
     rows = np.union1d(by_meaning, by_words).astype(np.int64)
     if not len(rows):
         return []
@@ -81,20 +95,34 @@ def search(
         for at, row in enumerate(rows)
     ]
     # Those not compared come behind, so that asking for more passages changes nothing about the first.
-    return sorted(hits, key=lambda hit: (hit.match is None, -hit.score, hit.passage))[:count]
+    return sorted(hits, key=lambda hit: (hit.match is None, -hit.score, hit.passage))
+
+
+def _distinct(snapshot: Snapshot, ranked: Iterable[Hit]) -> Iterator[Hit]:
+    """Yield the hits without those whose passage says what a better one says, word for word.
+
+    A licence footer or a page kept twice would fill several places. Title and headings do not count.
+    """
+    seen: set[bytes] = set()
+    for hit in ranked:
+        own = snapshot.terms_of(hit.passage)[snapshot.columns.passages[hit.passage]["context_terms"] :]
+        said = own.tobytes()
+        if said not in seen:
+            seen.add(said)
+            yield hit
 
 
 def _by_meaning(
-    snapshot: Snapshot, question: Vector, among: NDArray[np.bool_] | None
+    snapshot: Snapshot, question: Vector, among: NDArray[np.bool_] | None, pool: int
 ) -> tuple[NDArray[np.int64], dict[int, float]]:
-    """Return the best POOL passages, best first, and the cosine of the nearest statement in each.
+    """Return the best `pool` passages, best first, and the cosine of the nearest statement in each.
 
     A passage is as near as the nearest of itself and its statements.
     """
     columns = snapshot.columns
-    rows, near = _nearest(columns.vectors, question, among)
+    rows, near = _nearest(columns.vectors, question, among, pool)
     of_statements = None if among is None else among[snapshot.statement_passages]
-    lines, lines_near = _nearest(columns.statements, question, of_statements)
+    lines, lines_near = _nearest(columns.statements, question, of_statements, pool)
     stated: dict[int, float] = {}
     for passage, similarity in zip(
         snapshot.statement_passages[lines].tolist(), lines_near.tolist(), strict=True
@@ -103,33 +131,33 @@ def _by_meaning(
     best = dict(zip(rows.tolist(), near.tolist(), strict=True))
     for passage, similarity in stated.items():
         best[passage] = max(best.get(passage, -1.0), similarity)
-    ranked = sorted(best, key=lambda passage: (-best[passage], passage))[:POOL]
+    ranked = sorted(best, key=lambda passage: (-best[passage], passage))[:pool]
     return np.asarray(ranked, dtype=np.int64), stated
 
 
 def _nearest(
-    vectors: Vector, question: Vector, among: NDArray[np.bool_] | None
+    vectors: Vector, question: Vector, among: NDArray[np.bool_] | None, pool: int
 ) -> tuple[NDArray[np.int64], Vector]:
     if among is None:
-        return nearest(vectors, question, POOL)
+        return nearest(vectors, question, pool)
     rows = np.flatnonzero(among)
     near = similarities(vectors, question, rows)
-    order = np.argsort(-near, kind="stable")[:POOL]
+    order = np.argsort(-near, kind="stable")[:pool]
     return rows[order], near[order]
 
 
 def _by_words(
-    snapshot: Snapshot, question: Question, among: NDArray[np.bool_] | None
+    snapshot: Snapshot, question: Question, among: NDArray[np.bool_] | None, pool: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return BM25 of every passage as a share of its bound, and the best POOL rows that have any."""
+    """Return BM25 of every passage as a share of its bound, and the best `pool` rows that have any."""
     wanted = question.terms
     most = sum(snapshot.terms.idf(term) for term in set(wanted))
     share = np.asarray(snapshot.terms.scores(wanted) / max(most, 1e-9), dtype=np.float32)
     found = np.flatnonzero(share if among is None else share * among)
-    if len(found) > POOL:
-        last = -np.partition(-share[found], POOL - 1)[POOL - 1]
+    if len(found) > pool:
+        last = -np.partition(-share[found], pool - 1)[pool - 1]
         above, level = found[share[found] > last], found[share[found] == last]
-        found = np.concatenate((above, level[: POOL - len(above)]))  # of equal ones the first
+        found = np.concatenate((above, level[: pool - len(above)]))  # of equal ones the first
     return share, found[np.lexsort((found, -share[found]))]
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from index.analysis import terms
+
 ASKS_DATE = re.compile(r"\b(when|(what|which) (year|date|day|month)|since when|how long ago)\b", re.I)
 ASKS_NUMBER = re.compile(
     r"\bhow (many|much|long|often|old|far|big|large|fast|high|deep|heavy|wide)\b"
@@ -51,8 +53,94 @@ NAME_LABEL = re.compile(
 FORMS = ((ONLY_DATE, DATE_LABEL), (ONLY_NUMBER, NUMBER_LABEL), (ONLY_NAME, NAME_LABEL))
 """For the first three of SHAPES: a cell that is nothing else, and the label of a column or row of them."""
 
+PLAIN_WORD = re.compile(r"\w[\w'’-]*")
+
 SHAPES = ((ASKS_DATE, DATE), (ASKS_NUMBER, NUMBER), (ASKS_NAME, NAME), (ASKS_REASON, REASON))
 """What a question asks for, and what an answer to it has. In the order of the last four features."""
+
+
+ASKS_YES_NO = re.compile(
+    r"(?:(?:and|but|so|hi|hello|hey)\b,? )?(?:is|are|was|were|do|does|did|can|could|may|will|would|should"
+    r"|has|have|had|must"
+    r"|isn't|aren't|doesn't|don't|can't)\b",
+    re.I,
+)
+ASKS_DEFINITION = re.compile(
+    r"(?:what(?:'?s| is| are| does)|define|definition of|meaning of|explain)\s+(?:an? |the )?(?P<what>.+?)"
+    r"(?: mean| stand for| do| refer to)?\s*[?.!]*$"
+    r"|(?P<bare>[\w`._-]+(?: [\w`._-]+)?)\s*\?+$",
+    re.I,
+)
+MOST_DEFINED = 4
+"""Words of a thing whose definition is asked for: "what is the best way to do it" asks for none."""
+
+DEFINING = re.compile(
+    r"\W*(?:(?:an?|the)\s)?(?P<what>.{1,60}?)[`*\"')]*\s*(?:\([^)]{1,40}\)\s*)?"
+    r"(?:(?:is|are|means?|refers? to|stands? for|describes?|denotes?|was)\b|[:–—]|\s-\s)",
+    re.I | re.S,
+)
+"""The beginning of a sentence that says what something is."""
+
+
+POINTER = re.compile(
+    r"\W*(?:please )?(?:see|refer to|read|check out|consult|visit|have a look|take a look"
+    r"|for (?:more|further|details|a list)"
+    r"|more (?:information|details)|click)\b",
+    re.I,
+)
+
+
+BOILERPLATE = re.compile(
+    r"\b(?:disclaimers?|subject to change|all rights reserved|copyrights?|©|licen[sc]ed under|trademarks?"
+    r"|for informational purposes|cookies?|privacy policy|terms of (?:use|service)|table of contents"
+    r"|edit this page|last (?:updated|modified)|back to top|without warrant(?:y|ies)|not responsible for"
+    r")(?!\w)",
+    re.I,
+)
+"""What stands under texts of every subject and answers nothing about any."""
+
+ASKS_LIST = re.compile(
+    r"\b(?:which|what)\s+(?!is\b|was\b|does\b|has\b|this\b|its\b)[\w-]*[^\Wsu']s\b"
+    r"(?!\s+(?:the|an?|it|my|your|this|that|these|to|when|if|with|from|after|by|in|on)\b)"
+    r"|\b(?:which|what)\s+[\w-]+\s+[\w-]*[^\Wsu']s\s+(?:are|do|does|did|can|have|were|may|should|will|must|could|of)\b"
+    r"|\bwhat (?:are|were) (?!you\b)|\b(?:list|name|enumerate|give me) (?:of )?(?:[\w-]+ ){0,4}[\w-]+s\b",
+    re.I,
+)
+"""A question after several things: a noun in the plural behind "which", or a list by name."""
+
+
+def asks_list(question: str) -> bool:
+    """Return whether a question asks for several things."""
+    return ASKS_LIST.search(question) is not None
+
+
+def boilerplate(question: str, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return float64 (texts,): 1 for boilerplate, 0 for all when the question asks for such a thing."""
+    if BOILERPLATE.search(question):
+        return np.zeros(len(texts))
+    return np.array([float(BOILERPLATE.search(text) is not None) for text in texts])
+
+
+def is_yes_no(question: str) -> bool:
+    """Return whether a question asks yes or no."""
+    return ASKS_YES_NO.match(question.strip()) is not None
+
+
+def defines(question: str, answers: Sequence[str]) -> NDArray[np.float64]:
+    """Return float64 (answers,): 1 for one that begins by saying what the thing asked for is, else -1.
+
+    0 for all when the question does not ask what something is.
+    """
+    asked = ASKS_DEFINITION.fullmatch(question.strip())
+    wanted = set(terms((asked["what"] or asked["bare"]) if asked else ""))
+    if not asked or not 0 < len((asked["what"] or asked["bare"]).split()) <= MOST_DEFINED:
+        return np.zeros(len(answers))
+    found = np.full(len(answers), -1.0)
+    for at, answer in enumerate(answers):
+        opening = DEFINING.match(answer)
+        if opening and wanted.intersection(terms(opening["what"])[:1]):
+            found[at] = 1.0
+    return found
 
 
 def shapes(question: str, answers: Sequence[str]) -> NDArray[np.float64]:
@@ -60,8 +148,15 @@ def shapes(question: str, answers: Sequence[str]) -> NDArray[np.float64]:
     found = np.zeros((len(answers), len(SHAPES)))
     for at, (asks, wanted) in enumerate(SHAPES):
         if asks.search(question):
-            found[:, at] = [1.0 if wanted.search(answer) else -1.0 for answer in answers]
+            told = [_untold(question, answer) for answer in answers] if wanted is NAME else answers
+            found[:, at] = [1.0 if wanted.search(answer) else -1.0 for answer in told]
     return found
+
+
+def _untold(question: str, answer: str) -> str:
+    """Return the answer without the words of the question: "who made Keras?" is not answered by "Keras"."""
+    known = {word.casefold() for word in PLAIN_WORD.findall(question)}
+    return PLAIN_WORD.sub(lambda word: "" if word.group().casefold() in known else word.group(), answer)
 
 
 def cell_forms(question: str, cells: Sequence[tuple[str, str] | None]) -> dict[str, NDArray[np.float64]]:

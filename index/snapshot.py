@@ -23,7 +23,7 @@ from index.fields import FieldTable, Wanted
 from index.terms import Postings, Terms
 from index.vocabulary import Vocabulary
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout on disk. A snapshot of another format is rebuilt, never guessed at."""
 
 MANIFEST = "manifest.json"

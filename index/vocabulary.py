@@ -79,7 +79,18 @@ class Vocabulary:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Return the words written as names, folded: with a capital nearly wherever they stand."""
+        """Return the words written as names, folded: with a capital nearly wherever they stand, or set
+        against such a name by the header of a table."""
+        return self._capitals | {
+            word.text.casefold()
+            for group in self._compared
+            for name in group
+            for word in words(name)
+            if not word.is_stopword
+        }
+
+    @cached_property
+    def _capitals(self) -> frozenset[str]:
         found = set()
         for folded, forms in self._forms.items():
             capital = sum(count for form, count in forms.items() if form != form.lower())
@@ -88,11 +99,15 @@ class Vocabulary:
         return frozenset(found)
 
     def rivals(self, name: str) -> list[str]:
-        """Return the things that the corpus's tables compare with `name`, most often compared first."""
+        """Return the things that the corpus's tables compare with `name`, most often compared first.
+
+        `name` may be one word of a longer name.
+        """
         found: Counter[str] = Counter()
         for group in self._compared:
-            if any(name.casefold() == one.casefold() for one in group):
-                found.update(one for one in group if one.casefold() != name.casefold())
+            own = [one for one in group if name.casefold() in (one.casefold(), *one.casefold().split())]
+            if len(own) == 1:  # a word of several of them tells none from another
+                found.update(one for one in group if one != own[0])
         return [one for one, _ in found.most_common()]
 
     @cached_property
@@ -101,7 +116,7 @@ class Vocabulary:
         return [
             group
             for group in self._groups
-            if any(self.is_name(word.text) for name in group for word in words(name))
+            if any(word.text.casefold() in self._capitals for name in group for word in words(name))
         ]
 
     @cached_property

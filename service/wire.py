@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from urllib.parse import quote as percent
 
 from corpus.document import Span
-from index.reader import FEATURES, Reading
+from index.quoting import Reading
+from index.reader import FEATURES, weighed
 from index.search import Hit
 from index.snapshot import Snapshot, line_of
 from service import schemas
@@ -176,6 +177,7 @@ def _why_lost(readings: Sequence[Reading]) -> str | None:
     if len(readings) < 2:
         return None
     first, second = readings[0], readings[1]
-    apart = {name: first.weighed[at] - second.weighed[at] for at, name in enumerate(FEATURES)}
+    ours, theirs = weighed(first), weighed(second)
+    apart = {name: ours[at] - theirs[at] for at, name in enumerate(FEATURES)}
     name = max(apart, key=lambda one: apart[one])
     return f"its score is {first.score - second.score:.2f} lower, most of all by {name} ({apart[name]:.2f})"

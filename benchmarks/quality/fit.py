@@ -24,7 +24,8 @@ from benchmarks.quality import tables
 from benchmarks.quality.mechanisms import Patch, constant, patched
 from benchmarks.quality.run import arguments, asked, folder
 from benchmarks.quality.sets import Set, open_sets
-from index.reader import FEATURES, Reading
+from index.quoting import Reading
+from index.reader import FEATURES
 from index.snapshot import Snapshot
 from service import answer
 from service.askers import put_here

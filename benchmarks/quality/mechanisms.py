@@ -62,8 +62,8 @@ def _plain_rewrite(_: object) -> object:
 def _no_statements(_: object) -> object:
     """Return the ranking by meaning over passages alone."""
 
-    def by_meaning(snapshot: Any, question: Any, among: Any) -> Any:
-        rows, _near = search._nearest(snapshot.columns.vectors, question, among)
+    def by_meaning(snapshot: Any, question: Any, among: Any, pool: int) -> Any:
+        rows, _near = search._nearest(snapshot.columns.vectors, question, among, pool)
         return rows, {}
 
     return by_meaning
@@ -71,6 +71,10 @@ def _no_statements(_: object) -> object:
 
 def _as_searched(hits: Any, _readings: Any) -> Any:
     return tuple(hits)
+
+
+def _no_list(_: object) -> object:
+    return lambda *_args: None
 
 
 def _whole_sentence(_snapshot: Any, _question: Any, _evidence: Any, best: Any) -> Any:
@@ -89,8 +93,12 @@ MECHANISMS: dict[str, tuple[Patch, ...]] = {
     "worst and unmet words": (without("worst", "worst_passage", "unmet", "unknown", "unknown_name"),),
     "order by best candidate": (constant("service.answer", "_reordered", _as_searched),),
     "shape of the answer": (without("date", "number", "name", "reason", "only", "label"),),
+    "kind of line": (without("item", "code", "leads_in", "asks", "points", "bare", "yesno_cell"),),
+    "boilerplate": (without("boilerplate"),),
+    "definitions": (without("defines"),),
     "names and rivals": (without("named", "rival"),),
-    "clauses": (constant("index.reader", "_narrowed", _whole_sentence),),
+    "clauses": (constant("index.quoting", "_narrowed", _whole_sentence),),
+    "lists": (Patch("index.quoting", "_listed", _no_list),),
     "follow-ups": (Patch("service.answer", "complete", _plain_rewrite),),
     "corrected spelling": (Patch("service.answer", "rewrite", _plain_rewrite),),
 }

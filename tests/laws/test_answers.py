@@ -179,17 +179,12 @@ PAGE = (
 
 @pytest.mark.parametrize("copies", [3, 30, 130])
 def test_ties(tmp_path: Path, copies: int) -> None:
-    """Equal passages have equal scores and come in the order of their documents, the first ones first."""
+    """Of passages that say the same the first comes, and alone: a page kept twice fills one place."""
     held = made({f"{number:03}.md": PAGE for number in range(copies)}, tmp_path / "one")
     each = len(held.passages_of(0))
     for question in ("Where does the zebra sleep?", "zebra 7", "the shed", "again"):
         reply = ask(Index(held, StandIn()), question, top_k=20, threshold=0.0)
-        wanted = min(20, held.passages)
-        assert len(reply.hits) == wanted
-        order = list(dict.fromkeys(hit.passage % each for hit in reply.hits))
-        documents = range(copies)
-        expected = [document * each + kind for kind in order for document in documents][:wanted]
-        assert [hit.passage for hit in reply.hits] == expected
+        assert sorted(hit.passage for hit in reply.hits) == list(range(each))
 
 
 @given(st.integers(1, 80), st.sampled_from([5, 64, 384, 768]), st.integers(0, 9))
@@ -204,7 +199,8 @@ def test_equal_rows(count: int, dimension: int, seed: int) -> None:
 
 
 def test_ties_beyond_the_pool(tmp_path: Path) -> None:
-    """Where more passages are equal than a ranker keeps, it keeps the first ones."""
+    """Where more passages are equal than a ranker keeps, the first one is found, and the others do not hide
+    what else there is."""
     copies = 300
     files = {
         f"a{number:03}.md": b"# Same\n\nA zebra among words that say nothing" for number in range(copies)
@@ -213,8 +209,8 @@ def test_ties_beyond_the_pool(tmp_path: Path) -> None:
     held = made(files, tmp_path / "one")
     # By meaning the others come first, so that these are found by their one word alone.
     reply = ask(Index(held, StandIn()), "abcdefghi zebra", top_k=100, threshold=0.0)
-    found = [hit.passage for hit in reply.hits if hit.passage < copies]
-    assert found and found == list(range(len(found)))
+    assert [hit.passage for hit in reply.hits if hit.passage < copies] == [0]
+    assert len(reply.hits) == 61
 
 
 def embedded_of(files: Files) -> list[str]:

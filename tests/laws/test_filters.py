@@ -123,7 +123,11 @@ def test_exactly_the_matching(
         assert in_filter(held, wanted) == expected
         reply = ask(Index(held, StandIn()), "Where does the zebra sleep?", top_k=50, fields=wanted)
         found = {held.documents[held.document_of(hit.passage)].id for hit in reply.hits}
-        assert found == expected
+        assert found <= expected
+        # One document stands for those that say the same.
+        rows = {one: held.passages_of(held.numbers[one]) for one in expected}
+        shown = {said(held, hit.passage) for hit in reply.hits}
+        assert all(said(held, row) in shown for one in expected for row in rows[one])
         if not expected:
             assert reply.verdict == NotFound("no_candidate") and reply.alternatives == ()
         under = held.rows_where(["guides/"], wanted)
@@ -131,6 +135,12 @@ def test_exactly_the_matching(
         assert [bool(one) for one in under] == [
             name in expected and name.startswith("guides/") for name in ids
         ]
+
+
+def said(held: Snapshot, passage: int) -> tuple[int, ...]:
+    """Return the terms of a passage's own words."""
+    own = held.columns.passages[passage]["context_terms"]
+    return tuple(held.terms_of(passage)[own:].tolist())
 
 
 @given(shelves(), filters(), st.lists(st.sampled_from(PHRASES), min_size=1, max_size=3).map(" ".join))
@@ -150,7 +160,10 @@ def test_only_the_choice_changes(
         everything = {hit.passage: hit for hit in ask(index, question, top_k=POOL).hits}
         reply = ask(index, question, top_k=POOL, fields=wanted)
         for hit in reply.hits:
-            whole = everything[hit.passage]
+            whole = everything.get(hit.passage)
+            if whole is None:  # a copy outside the choice stood for it
+                assert said(held, hit.passage) in {said(held, other) for other in everything}
+                continue
             assert hit.words == whole.words
             assert hit.similarity == pytest.approx(whole.similarity, abs=1e-5)
         whole_trace, trace = ask(index, question).trace, reply.trace

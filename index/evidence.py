@@ -1,0 +1,94 @@
+"""What the reader weighs: some passages' candidates, and the question against their every token and term."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.columns import TERM_FIELDS, TOKEN_FIELDS
+from index.encoder import TOKEN_SCALE, Vector
+from index.question import Question
+from index.search import Hit
+from index.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The question against every token and term of some passages, and their candidates, side by side."""
+
+    hits: Sequence[Hit]
+    of: NDArray[np.int64]
+    """int64 (candidates,): the hit each candidate is of."""
+    candidates: NDArray[np.void]
+    """CANDIDATE (candidates,), its ranges counted from the first token and term of all."""
+    meant: Vector
+    """float32 (question tokens, tokens): cosines."""
+    said: NDArray[np.bool_]
+    """bool (question words + 1, terms): where each word stands; the last row: where a rival's name does."""
+    contexts: tuple[NDArray[np.int64], NDArray[np.int64]]
+    """int64 (hits, 2) each: where title and headings stand among tokens, and among terms."""
+    wholes: tuple[NDArray[np.int64], NDArray[np.int64]]
+    """The same for the whole passages."""
+
+
+def gather(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> Evidence:
+    """Return the evidence of all hits at once: one matrix product for all of their tokens."""
+    rows = snapshot.columns.passages[[hit.passage for hit in hits]]
+    tokens = np.concatenate([snapshot.tokens_of(hit.passage) for hit in hits])
+    terms = np.concatenate([snapshot.terms_of(hit.passage) for hit in hits])
+    parts = [snapshot.candidates_of(hit.passage) for hit in hits]
+    of = np.repeat(np.arange(len(hits)), [len(part) for part in parts])
+    candidates = np.concatenate(parts)
+    wholes = []
+    contexts = []
+    for name, context, fields in (
+        ("tokens", "context", TOKEN_FIELDS),
+        ("terms", "context_terms", TERM_FIELDS),
+    ):
+        begins = np.concatenate(([0], np.cumsum(rows[name])))[:-1].astype(np.int64)
+        for field in fields:
+            candidates[field] += begins[of].astype(np.int32)
+        wholes.append(np.stack((begins, begins + rows[name]), axis=1))
+        contexts.append(np.stack((begins, begins + rows[context]), axis=1))
+    meant = np.asarray(question.tokens @ (tokens.T / np.float32(TOKEN_SCALE)), dtype=np.float32)
+    said = _said(snapshot, question, terms)
+    return Evidence(hits, of, candidates, meant, said, (contexts[0], contexts[1]), (wholes[0], wholes[1]))
+
+
+def _said(snapshot: Snapshot, question: Question, terms: NDArray[np.int32]) -> NDArray[np.bool_]:
+    found = np.zeros((len(question.words) + 1, len(terms)), dtype=bool)
+    for at, word in enumerate(question.words):
+        number = snapshot.terms.number(word.terms[0])
+        if number >= 0:
+            found[at] = terms == number
+    rivals = [snapshot.terms.number(term) for term in question.rivals]
+    found[-1] = np.isin(terms, [number for number in rivals if number >= 0])
+    return found
+
+
+def range_max(values: NDArray[Any], ranges: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the largest value of each row over each half-open range of columns; 0 over an empty one.
+
+    `values` (rows, columns), `ranges` int (n, 2); the result is (rows, n) of the type of `values`.
+    """
+    if not len(ranges):
+        return np.zeros((len(values), 0), dtype=values.dtype)
+    # reduceat takes the element itself for an empty range and may not start behind the end: one column more.
+    padded = np.concatenate((values, np.zeros((len(values), 1), dtype=values.dtype)), axis=1)
+    found = np.maximum.reduceat(padded, np.asarray(ranges, dtype=np.int64).ravel(), axis=1)[:, ::2]
+    return np.asarray(np.where(ranges[:, 0] < ranges[:, 1], found, np.zeros(1, dtype=values.dtype)))
+
+
+def pairs(candidates: NDArray[np.void], fields: Sequence[str]) -> NDArray[np.int64]:
+    """Return int64 (candidates, 2): the ranges in two fields of CANDIDATE rows."""
+    return np.stack((candidates[fields[0]], candidates[fields[1]]), axis=1).astype(np.int64)
+
+
+def near_to(values: NDArray[Any], candidates: NDArray[np.void], fields: tuple[str, ...]) -> NDArray[Any]:
+    """Return the best value over a candidate's own words, its row label and its column header."""
+    found = [range_max(values, pairs(candidates, fields[at : at + 2])) for at in (0, 2, 4)]
+    return np.asarray(np.maximum(np.maximum(found[0], found[1]), found[2]))

@@ -1,0 +1,243 @@
+"""How answers are found and quoted, with the real model: each mechanism's hard case, as a law where it is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus.document import Span
+from corpus.sentences import IN_BACKTICKS, sentences
+from index.encoder import OnnxEncoder
+from index.shapes import asks_list, defines, is_yes_no
+from service.answer import Answer, Index, NotFound, Reply, ask
+from tests.laws.corpora import made
+
+ROOT = Path(__file__).resolve().parents[1]
+ARTICLE = (ROOT / "corpus/texts/pytorch-vs-tensorflow.md").read_bytes()
+OTHER = (
+    b"# Bread\n\nRye bread keeps for a week in a linen bag. The oven is heated to 240 degrees for an hour.\n"
+)
+
+Indexed = Callable[[dict[str, bytes]], Index]
+
+NAMES = [
+    ("Quillon", "Marbeck"),
+    ("Zephyr", "Cobalt"),
+    ("Nimbus Mail", "Carrier"),
+    ("PyTorch", "TensorFlow"),
+    ("Otter", "Heron"),
+]
+
+
+@pytest.fixture(scope="module")
+def encoder(exported_encoder: Path) -> OnnxEncoder:
+    return OnnxEncoder(exported_encoder)
+
+
+@pytest.fixture(scope="module")
+def indexed(encoder: OnnxEncoder, tmp_path_factory: pytest.TempPathFactory) -> Indexed:
+    """Return what makes an Index of some files, each set of files once."""
+    held: dict[tuple[tuple[str, bytes], ...], Index] = {}
+
+    def index(files: dict[str, bytes]) -> Index:
+        key = tuple(sorted(files.items()))
+        if key not in held:
+            held[key] = Index(made(files, tmp_path_factory.mktemp("index") / "one", encoder=encoder), encoder)
+        return held[key]
+
+    return index
+
+
+def words_of(index: Index, reply: Reply) -> list[str]:
+    """Return the quotes of the answer, or of the best one that was refused."""
+    snapshot = index.snapshot
+    answer = reply.verdict if isinstance(reply.verdict, Answer) else reply.alternatives[0]
+    return [
+        place.span.of(snapshot.text(snapshot.document_of(place.passage)))
+        for place in answer.places
+        if place.role == "answer"
+    ]
+
+
+def compared(one: str, other: str) -> bytes:
+    return (
+        f"# {one} and {other}\n\n{one} and {other} are two tools for the same work.\n\n"
+        f"| Feature | {one} | {other} |\n|---|---|---|\n"
+        "| Developer | Orla Labs | Tern Institute |\n"
+        "| License | MIT | Apache 2.0 |\n"
+        "| First release | 2011 | 2014 |\n\n"
+        f"## Storage\n\n{one} keeps its state in a single file, while {other} spreads it over many servers.\n"
+    ).encode()
+
+
+@pytest.mark.parametrize("names", NAMES, ids="-".join)
+@pytest.mark.parametrize(
+    ("question", "first", "second"),
+    [
+        ("Who developed {}?", "Orla Labs", "Tern Institute"),
+        ("What license does {} have?", "MIT", "Apache 2.0"),
+        ("When was the first release of {}?", "2011", "2014"),
+        ("Where does {} keep its state?", "a single file", "many servers"),
+    ],
+)
+def test_swapped(indexed: Indexed, names: tuple[str, str], question: str, first: str, second: str) -> None:
+    """Swapping two products in question and document swaps the answer; it never holds the other's."""
+    for one, other in (names, names[::-1]):
+        index = indexed({"tools.md": compared(one, other)})
+        for asked, right, wrong in ((one, first, second), (other, second, first)):
+            found = " ".join(words_of(index, ask(index, question.format(asked))))
+            assert right in found, (asked, found)
+            assert wrong not in found, (asked, found)
+
+
+QUESTIONS = [
+    "Who developed PyTorch?",
+    "When was TensorFlow released?",
+    "Which industries prefer PyTorch?",
+    "What is TensorBoard used for?",
+    "What is the capital of France?",
+    "How do I install PyTorch with conda?",
+    "how many people work at Google Brain",
+    "Does TensorFlow run on a Commodore 64?",
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_unrelated(indexed: Indexed, question: str) -> None:
+    """An unrelated document turns no answer into a refusal and no refusal into an answer."""
+    alone, both = indexed({"a.md": ARTICLE}), indexed({"a.md": ARTICLE, "bread.md": OTHER})
+    before, after = ask(alone, question), ask(both, question)
+    assert isinstance(before.verdict, Answer) == isinstance(after.verdict, Answer)
+    if isinstance(before.verdict, Answer):
+        assert words_of(alone, before) == words_of(both, after)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_duplicated(indexed: Indexed, question: str) -> None:
+    """A document kept twice answers and refuses what it does alone, and no passage is shown twice."""
+    alone, twice = indexed({"a.md": ARTICLE}), indexed({"a.md": ARTICLE, "b.md": ARTICLE})
+    before, after = ask(alone, question), ask(twice, question, top_k=50)
+    assert isinstance(before.verdict, Answer) == isinstance(after.verdict, Answer)
+    if isinstance(before.verdict, Answer):
+        assert words_of(alone, before) == words_of(twice, after)
+    assert len(after.hits) <= alone.snapshot.passages
+
+
+MANUAL = b"""# Marl
+
+Marl is a small tool that keeps notes in plain files.
+
+## Configuration
+
+To write a default configuration file:
+
+```
+marl config --write
+```
+
+Marl reads these formats:
+
+- TOML
+- YAML
+- JSON files
+
+## Options
+
+| Option | Meaning |
+|---|---|
+| retry_count | How often a failed save is tried again. Default: 7 |
+| colour | What is shown in colour. Default: never |
+
+## Is it safe to kill Marl?
+
+Yes. Every note is written to a second file first.
+
+## 3.2.0 - 2024-06-03
+
+- Faster start.
+
+## Licence
+
+All rights reserved. Marl, its notes and its configuration are subject to change without notice.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "quotes"),
+    [
+        ("How do I write a default configuration file?", ["marl config --write"]),
+        ("Which formats does Marl read?", ["TOML", "YAML", "JSON files"]),
+        ("what is the default of retry_count", ["Default: 7"]),
+        ("When was 3.2.0 released?", ["3.2.0 - 2024-06-03"]),
+        ("What is Marl?", ["Marl is a small tool that keeps notes in plain files."]),
+    ],
+)
+def test_quoted(indexed: Indexed, question: str, quotes: list[str]) -> None:
+    """The command behind its lead-in, every item of a list, one sentence of a cell, a dated heading."""
+    index = indexed({"marl.md": MANUAL})
+    assert words_of(index, ask(index, question)) == quotes
+
+
+def test_list_places(indexed: Indexed) -> None:
+    """Each item of a list is a quotation of its own, in the order of the document, and one is enough else."""
+    index = indexed({"marl.md": MANUAL})
+    reply = ask(index, "Which formats does Marl read?")
+    assert isinstance(reply.verdict, Answer)
+    starts = [place.span.start for place in reply.verdict.places]
+    assert starts == sorted(set(starts)) and len(starts) == 3
+    assert len(words_of(index, ask(index, "Does Marl read YAML?"))) == 1
+
+
+@pytest.mark.parametrize("question", ["What is subject to change?", "are all rights reserved?"])
+def test_boilerplate_asked_for(indexed: Indexed, question: str) -> None:
+    """Boilerplate does not win because it names the subject; asked for, it is found."""
+    index = indexed({"marl.md": MANUAL})
+    assert any("rights" in one or "change" in one for one in words_of(index, ask(index, question)))
+    assert not any("rights" in one for one in words_of(index, ask(index, "notes and configuration of Marl")))
+
+
+@pytest.mark.parametrize("question", ["", "   ", "???", "hello", "thanks a lot!", "who are you", "😀"])
+def test_not_a_question(indexed: Indexed, question: str) -> None:
+    """What nobody asks of documents is refused as such."""
+    assert ask(indexed({"a.md": ARTICLE}), question).verdict == NotFound("not_a_question")
+
+
+@given(st.lists(st.sampled_from(["One is here. ", "See `a.b. Cd` now. ", "Call ``x! Y?`` then. ", "End"])))
+@settings(max_examples=60)
+def test_no_end_in_code(parts: list[str]) -> None:
+    """No sentence ends between backticks."""
+    text = "".join(parts)
+    found = sentences(text, Span(0, len(text)))
+    for code in IN_BACKTICKS.finditer(text):
+        assert sum(one.start <= code.start() and code.end() <= one.end for one in found) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "wanted"),
+    [
+        ("Which tools support mobile?", True),
+        ("what are the limits", True),
+        ("list the settings", True),
+        ("Which retention rules does it know?", True),
+        ("Which framework supports mobile?", False),
+        ("what makes it faster", False),
+        ("What does the light stand for?", False),
+        ("what is a bus", False),
+    ],
+)
+def test_asks_list(question: str, wanted: bool) -> None:
+    """A plural behind "which" asks for several things; a verb that ends in s does not."""
+    assert asks_list(question) is wanted
+
+
+def test_shapes_of_questions() -> None:
+    """What a thing is, is said by a sentence that begins with it; yes or no is asked by the verb in front."""
+    answers = ["A lease is a time.", "The time of a lease is 120 s.", "lease: how long a worker holds a job"]
+    assert defines("What is a lease?", answers).tolist() == [1, -1, 1]
+    assert defines("lease?", answers).tolist() == [1, -1, 1]
+    assert defines("How long is a lease?", answers).tolist() == [0, 0, 0]
+    assert is_yes_no("Does it run?") and is_yes_no("and can it fly") and not is_yes_no("What does it do?")
