@@ -79,8 +79,10 @@ class Vocabulary:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Return the words written as names, folded: with a capital nearly wherever they stand, or set
-        against such a name by the header of a table."""
+        """Return the words written as names, folded.
+
+        They have a capital nearly wherever they stand, or a table's header sets them against such a name.
+        """
         return self._capitals | {
             word.text.casefold()
             for group in self._compared

@@ -1,4 +1,4 @@
-"""How answers are found and quoted, with the real model: each mechanism's hard case, as a law where it is one."""
+"""Finding and quoting answers with the real model: each mechanism's hard case, as a law where it can be."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Fits the reader's weights and the calibration of confidence; prints the constants and what they score.
+"""Fits the reader's weights and the calibration of confidence; prints the constants and what they come to.
 
     python benchmarks/quality/fit.py [--projects FOLDER] [--squad FOLDER] [--work FOLDER]
 
-Fitted on the looked-at halves alone, every family of sets with the same weight, however many questions and
-sets it has.
+Fitted and measured on the looked-at halves alone, every family of sets with the same weight, however many
+questions and sets it has: what is scored is left to run.py.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from benchmarks.quality import tables
 from benchmarks.quality.mechanisms import Patch, constant, patched
-from benchmarks.quality.run import arguments, asked, folder
+from benchmarks.quality.run import arguments, folder, outcomes
 from benchmarks.quality.sets import Set, open_sets
+from corpus.sentences import pieces
 from index.quoting import Reading
 from index.reader import FEATURES
 from index.snapshot import Snapshot
@@ -35,8 +36,8 @@ from service.known import KnownQuestion, holds_gold, is_short
 WEIGHTS_L2 = 0.003
 """Times the squared weights, beside the mean loss of a question in each family of sets."""
 
-CALIBRATION_L2 = 2.5e-5
-"""The same for the calibration: only so much that it ends."""
+CALIBRATION_L2 = 1e-3
+"""The same for the calibration, whose inputs are divided by their standard deviation before."""
 
 Floats = NDArray[np.float64]
 out = Console(highlight=False, soft_wrap=True)
@@ -75,11 +76,12 @@ def _read(one: Set, known: KnownQuestion) -> Read:
 
 
 def is_right(snapshot: Snapshot, known: KnownQuestion, reading: Reading) -> bool:
-    """Return whether a candidate would be a right answer."""
+    """Return whether a candidate would be a right answer, whole or, where it is very long, in part."""
     number, span = snapshot.document_of(reading.hit.passage), reading.span
     words = span.of(snapshot.text(number))
     placed = not known.gold_places or known.is_at_gold(snapshot.documents[number].id, span.start, span.end)
-    return known.answerable and placed and holds_gold(known, words) and is_short(words)
+    parts = [one.of(snapshot.text(number)) for one in pieces(snapshot.text(number), span)] or [words]
+    return known.answerable and placed and any(holds_gold(known, one) and is_short(one) for one in parts)
 
 
 def fit_weights(families: Mapping[str, Sequence[Read]]) -> Floats:
@@ -126,6 +128,8 @@ def fit_calibration(families: Mapping[str, Sequence[Read]], weights: Floats) -> 
     """Return the coefficients in the order of CALIBRATION, and the intercept: a logistic regression."""
     found = [winners(reads, weights) for reads in families.values()]
     inputs = np.concatenate([np.column_stack([rows, np.ones(len(rows))]) for rows, _ in found])
+    spread = np.append(inputs[:, :-1].std(axis=0) + 1e-9, 1.0)
+    inputs = inputs / spread
     signs = np.concatenate([np.where(right, 1.0, -1.0) for _, right in found])
     counts = np.concatenate([np.full(len(rows), 1 / len(rows) / len(found)) for rows, _ in found])
 
@@ -137,34 +141,34 @@ def fit_calibration(families: Mapping[str, Sequence[Read]], weights: Floats) -> 
         return total, inputs.T @ slope + 2 * penalty
 
     values = np.asarray(minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x)
-    return values[:-1], float(values[-1])
+    return values[:-1] / spread[:-1], float(values[-1])
 
 
 def show(title: str, sets: Sequence[Set]) -> None:
-    """Print the figures of the scored halves, under the constants in force."""
+    """Print the figures of the looked-at halves, under the constants in force."""
     out.print(f"\n{title}")
-    found = {one.name: figures(asked(one), answer.THRESHOLD) for one in sets if one.score}
+    found = {one.name: figures(outcomes(one, one.look), answer.THRESHOLD) for one in sets}
     out.print(tables.main_table(found), markup=False)
 
 
 def main() -> None:
-    """Fit, print, score."""
+    """Fit, print, measure."""
     given = arguments()
     with folder(given.work) as work:
         sets = open_sets(work, given.model, squad=given.squad, projects=given.projects)
         looked = read_families(sets)
         weights = np.round(fit_weights(looked), 1)
         coefficients, intercept = fit_calibration(looked, weights)
-        calibration = dict(zip(answer.CALIBRATION, np.round(coefficients, 1).tolist(), strict=True))
+        calibration = dict(zip(answer.CALIBRATION, np.round(coefficients, 2).tolist(), strict=True))
         out.print("WEIGHTS = {")
         for name, value in zip(FEATURES, weights.tolist(), strict=True):
             out.print(f'    "{name}": {value + 0.0:g},')
-        out.print(f"}}\nCALIBRATION = {calibration}\nINTERCEPT = {intercept:.1f}", markup=False)
+        out.print(f"}}\nCALIBRATION = {calibration}\nINTERCEPT = {intercept:.2f}", markup=False)
         show("as it is", sets)
         fitted: tuple[Patch, ...] = (
             constant("index.reader", "_WEIGHTS", weights),
             constant("service.answer", "CALIBRATION", calibration),
-            constant("service.answer", "INTERCEPT", round(intercept, 1)),
+            constant("service.answer", "INTERCEPT", round(intercept, 2)),
         )
         with patched(*fitted):
             show("with these", sets)
