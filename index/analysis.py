@@ -57,11 +57,13 @@ class Word:
     span: Span
     text: str
     terms: tuple[str, ...]
+    aside: bool = False
+    """Whether a question says it to whoever answers ("in the table"), and not of its subject."""
 
     @property
     def is_stopword(self) -> bool:
         """Return whether the word says nothing of a subject."""
-        return self.text.lower() in STOPWORDS
+        return self.aside or self.text.lower() in STOPWORDS
 
 
 def words(text: str) -> Iterator[Word]:

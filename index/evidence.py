@@ -14,6 +14,7 @@ from index.encoder import TOKEN_SCALE, Vector
 from index.question import Question
 from index.search import Hit
 from index.snapshot import Snapshot
+from index.synonyms import synonyms
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,10 @@ def gather(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> Evide
 def _said(snapshot: Snapshot, question: Question, terms: NDArray[np.int32]) -> NDArray[np.bool_]:
     found = np.zeros((len(question.words) + 1, len(terms)), dtype=bool)
     for at, word in enumerate(question.words):
-        number = snapshot.terms.number(word.terms[0])
-        if number >= 0:
-            found[at] = terms == number
+        wanted = [snapshot.terms.number(term) for term in (word.terms[0], *synonyms(word.terms[0]))]
+        known = [number for number in wanted if number >= 0]
+        if known:
+            found[at] = np.isin(terms, known)
     rivals = [snapshot.terms.number(term) for term in question.rivals]
     found[-1] = np.isin(terms, [number for number in rivals if number >= 0])
     return found

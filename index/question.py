@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,16 @@ small corpus about two things could not tell them apart: both names stand in eve
 
 STOPWORD_WEIGHT = 0.1
 """Weight of words that say nothing of a subject: "when" and "how many" still pull a little."""
+
+
+ASIDE = re.compile(
+    r"\b(?:in|from|per|by|according to|based on|as per) (?:the|this|that|your|these|those)"
+    r" (?:given |above |whole )?"
+    r"(?:table|article|documents?|docs|documentation|text|page|manual|guide)\b"
+    r"|\b(?:answer (?:right )?now|urgent|asap|quick question|just wondering|out of curiosity)\b",
+    re.I,
+)
+"""Where to look, and how soon: said to whoever answers, and no part of the subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,8 @@ def read_question(text: str, encoder: Encoder, terms: Terms, vocabulary: Vocabul
     """Return `text` as a Question to be asked of the snapshot with these terms and this vocabulary."""
     encoding = encoder.encode_question(text)
     found = tuple(words(text))
+    aside = [match.span() for match in ASIDE.finditer(text)]
+    found = tuple(replace(word, aside=_within(word, aside)) for word in found) if aside else found
     weights = np.zeros(len(found), dtype=np.float32)
     token_weights = np.zeros(len(encoding.tokens), dtype=np.float32)
     groups = np.zeros((len(found), len(encoding.tokens)), dtype=np.float32)
@@ -88,6 +101,10 @@ def read_question(text: str, encoder: Encoder, terms: Terms, vocabulary: Vocabul
         names=names,
         rivals=_rivals(vocabulary, [found[at] for at in names], found),
     )
+
+
+def _within(word: Word, places: Sequence[tuple[int, int]]) -> bool:
+    return any(start <= word.span.start and word.span.end <= end for start, end in places)
 
 
 def _unknown(found: Sequence[Word], weights: NDArray[np.float32], vocabulary: Vocabulary) -> float:

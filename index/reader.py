@@ -29,48 +29,48 @@ KEPT = 12
 """Candidates handed on: the answer, its alternatives, what a trace shows."""
 
 WEIGHTS = {
-    "match": 4.4,  # MaxSim of the question over the candidate (a cell with its row label and column header)
-    "match_context": 2.9,  # the same, title and headings added
-    "match_passage": 1.9,  # the same over the whole passage
-    "covered": 1.5,  # weight of the question's subject words found in the candidate, as a share
-    "covered_context": 1.6,  # the same, title and headings added
-    "covered_passage": 1.0,  # the same over the whole passage
-    "similarity": 1.3,  # cosine of question and passage
+    "match": 4.1,  # MaxSim of the question over the candidate (a cell with its row label and column header)
+    "match_context": 2.8,  # the same, title and headings added
+    "match_passage": 2.0,  # the same over the whole passage
+    "covered": 1.9,  # weight of the question's subject words found in the candidate, as a share
+    "covered_context": 1.3,  # the same, title and headings added
+    "covered_passage": 1.1,  # the same over the whole passage
+    "similarity": 1.2,  # cosine of question and passage
     "words": 1.6,  # BM25 share of the passage
     "gap": -4.4,  # how far the passage's score is below the best passage's
-    "cell": 0.8,  # 1 for a cell of a table
-    "new": 1.0,  # share of the candidate's own terms that are not in the question
+    "cell": 1.0,  # 1 for a cell of a table
+    "new": 1.1,  # share of the candidate's own terms that are not in the question
     "length": 0.1,  # ln of the candidate's own tokens
     "stated": 3.3,  # cosine of question and the candidate's own statement; for prose that of the passage
     "has_statement": -0.3,  # 1 for a candidate that has one
-    "named": -0.2,  # share of the names in the question that stand in the candidate, 1 if it has none
-    "rival": -1.8,  # 1 when it names what the corpus sets against a name asked about, and not that name
+    "named": -0.3,  # share of the names in the question that stand in the candidate, 1 if it has none
+    "rival": -1.7,  # 1 when it names what the corpus sets against a name asked about, and not that name
     "worst": 2.2,  # how well the subject word that is met worst is met, in the candidate or its headings
-    "worst_passage": -0.3,  # the same over the whole passage
-    "unmet": -2.8,  # weight of what is not met of the subject words, as a share
+    "worst_passage": -0.1,  # the same over the whole passage
+    "unmet": -3.0,  # weight of what is not met of the subject words, as a share
     "unknown": 0.0,  # weight of the subject words that the corpus does not know, as a share
     "unknown_name": 0.0,  # names and numbers in the question that the corpus does not know
     "passages": 0.0,  # ln of how many there are, up to LARGEST: among more, a chance match is likelier
-    "answer_only": 0.9,  # MaxSim over the cell without its label and header
-    "only": 1.6,  # 1 for a cell that is nothing but the date, number or name asked for
+    "answer_only": 0.8,  # MaxSim over the cell without its label and header
+    "only": 1.3,  # 1 for a cell that is nothing but the date, number or name asked for
     "bare": -1.3,  # 1 when every word of the candidate stands in the question, which does not ask yes or no
     "leads_in": -1.0,  # 1 for a sentence that ends in a colon: what it announces comes after it
     "item": -0.3,  # 1 for a list item
     "code": -0.6,  # 1 for a line of code
-    "yesno_cell": 0.3,  # 1 for a cell when the question asks yes or no
-    "asks": -0.9,  # 1 for a question
+    "yesno_cell": 0.2,  # 1 for a cell when the question asks yes or no
+    "asks": -0.8,  # 1 for a question
     "points": -1.2,  # 1 for a sentence that only says where to read on
     "boilerplate": -1.0,  # 1 for a disclaimer, a licence, a note on rights, unless the question is about it
     "defines": 1.1,  # the question asks what something is: 1 when the candidate begins by saying it, else -1
-    "label": 1.7,  # 1 when row label or column header says that the cell holds what is asked for
-    "date": 0.5,  # the question asks when: 1 when the candidate has a date, -1 when not, 0 when not asked
-    "number": 1.2,  # the question asks how many, how long ...: likewise
+    "label": 1.3,  # 1 when row label or column header says that the cell holds what is asked for
+    "date": 0.6,  # the question asks when: 1 when the candidate has a date, -1 when not, 0 when not asked
+    "number": 1.3,  # the question asks how many, how long ...: likewise
     "name": 0.4,  # the question asks who or where: likewise for a name
     "reason": 0.8,  # the question asks why: likewise for a reason
 }
 """How much each feature counts: what benchmarks/quality/fit.py prints, so that the right candidate comes
-first on the questions that may be looked at. There it is first for 0.79 of the answerable ones on the
-article, 0.73 on the manuals, 0.50 on the documentation of six projects and 0.79 on SQuAD. Tried as further
+first on the questions that may be looked at. There it is first for 0.81 of the answerable ones on the
+article, 0.74 on the manuals, 0.50 on the documentation of six projects and 0.79 on SQuAD. Tried as further
 features, with a change of the mean below 0.005: sentence vectors pooled from the passage's tokens, the
 matches of the sentences before and behind, and pairs of neighbouring words."""
 

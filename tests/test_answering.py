@@ -13,6 +13,7 @@ from corpus.document import Span
 from corpus.sentences import IN_BACKTICKS, sentences
 from index.encoder import OnnxEncoder
 from index.shapes import asks_list, defines, is_yes_no
+from index.synonyms import FOUND, synonyms
 from service.answer import Answer, Index, NotFound, Reply, ask
 from tests.laws.corpora import made
 
@@ -232,6 +233,23 @@ def test_no_end_in_code(parts: list[str]) -> None:
 def test_asks_list(question: str, wanted: bool) -> None:
     """A plural behind "which" asks for several things; a verb that ends in s does not."""
     assert asks_list(question) is wanted
+
+
+@given(st.sampled_from(sorted(FOUND)))
+def test_synonyms(term: str) -> None:
+    """No word is a synonym of itself, and the verbs of making are not each other's."""
+    others = synonyms(term)
+    assert others and term not in others
+    assert "build" not in synonyms("write") and "author" in synonyms("write")
+
+
+@pytest.mark.parametrize("aside", ["", " in the table", ", according to the article", ", answer now"])
+def test_asides(indexed: Indexed, aside: str) -> None:
+    """Where to look and how soon are no part of the subject."""
+    index = indexed({"a.md": ARTICLE})
+    reply = ask(index, f"Who made PyTorch{aside}?")
+    assert isinstance(reply.verdict, Answer)
+    assert words_of(index, reply) == ["Facebook AI Research"]
 
 
 def test_shapes_of_questions() -> None:

@@ -73,6 +73,10 @@ def _as_searched(hits: Any, _readings: Any) -> Any:
     return tuple(hits)
 
 
+def _no_synonyms(_: object) -> object:
+    return lambda _term: frozenset()
+
+
 def _no_list(_: object) -> object:
     return lambda *_args: None
 
@@ -98,6 +102,7 @@ MECHANISMS: dict[str, tuple[Patch, ...]] = {
     "definitions": (without("defines"),),
     "names and rivals": (without("named", "rival"),),
     "clauses": (constant("index.quoting", "_narrowed", _whole_sentence),),
+    "synonyms": (Patch("index.evidence", "synonyms", _no_synonyms),),
     "lists": (Patch("index.quoting", "_listed", _no_list),),
     "follow-ups": (Patch("service.answer", "complete", _plain_rewrite),),
     "corrected spelling": (Patch("service.answer", "rewrite", _plain_rewrite),),
