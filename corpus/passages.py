@@ -54,7 +54,8 @@ def passages(document: Document, count_tokens: CountTokens, *, window: int) -> t
         fitting: list[Passage] = []
         for run in _runs(atoms(document.text, blocks, count_tokens, room), room):
             fitting.extend(_fitting(document, spans, context, run, count_tokens, window))
-        if headings and fitting and blocks[0] is not headings[-1]:
+        # A heading that is its own section's text does not stand right behind the one above it.
+        if headings and fitting and blocks[0].kind is not BlockKind.HEADING:
             fitting[0] = _with_heading(document, headings[-1], fitting[0])
         found.extend(fitting)
     return tuple(found)
@@ -187,7 +188,7 @@ def _fitting(
     window: int,
 ) -> Iterator[Passage]:
     """Yield `run` as one passage, or as halves where the joined text has more tokens than its parts."""
-    passage = _passage(headings, context, run, window)
+    passage = _passage(headings, context, run)
     if count_tokens(passage.embedded) <= window:
         yield passage
     elif len(run) > 1:
@@ -203,7 +204,7 @@ def _fitting(
         )
 
 
-def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom], window: int) -> Passage:
+def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom]) -> Passage:
     embedded = context
     candidates: list[Candidate] = []
     lead: tuple[Atom, Span] | None = None
@@ -213,7 +214,7 @@ def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom], wind
         moved = [_moved(candidate, len(embedded)) for candidate in atom.candidates]
         leads = atom.text.endswith((":", "?")) and atom.kind not in LED
         if lead and not leads and (atom.kind in LED or lead[0].text.endswith("?")):
-            candidates.extend(_led(one, atom, lead, window) for one in moved)
+            candidates.extend(_led(one, lead[1]) for one in moved)
         else:
             candidates.extend(moved)
             place = Span(len(embedded), len(embedded) + len(atom.text))
@@ -228,14 +229,11 @@ def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom], wind
     )
 
 
-def _led(candidate: Candidate, item: Atom, lead: tuple[Atom, Span], window: int) -> Candidate:
+def _led(candidate: Candidate, lead: Span) -> Candidate:
     """Return a candidate with the line that leads in to it: what an item is an item of, what is answered."""
-    before, place = lead
     if candidate.kind is CandidateKind.CELL:
         return candidate
-    if not candidate.statement or before.tokens + item.tokens > window // 2:
-        return replace(candidate, row_label_embedded=place)
-    return replace(candidate, row_label_embedded=place, statement=f"{before.text} {candidate.statement}")
+    return replace(candidate, row_label_embedded=lead)
 
 
 def _moved(candidate: Candidate, by: int) -> Candidate:

@@ -24,7 +24,7 @@ from index.snapshot import FORMAT, DocumentEntry, Manifest, Snapshot
 from index.vocabulary import ALIAS_FILE, acronyms, read_aliases, rivals
 from index.writer import Writer
 
-PARSER = 7
+PARSER = 8
 """Raise it with every change of parsers, passages or terms: an index made otherwise is then made again."""
 
 QUEUE_PASSAGES = 512

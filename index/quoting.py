@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class Reading:
     """Its part in all candidates read, by softmax of their scores: how far ahead of its rivals it is."""
     features: tuple[float, ...]
     """In the order of the reader's FEATURES."""
-    also: tuple[Span, ...] = field(default=())
+    also: tuple[Span, ...] = ()
     """The other items of its list, where a list is asked for; in the order of the document."""
 
 
@@ -49,7 +50,8 @@ def quoted(
 def _listed(snapshot: Snapshot, question: Question, evidence: Evidence, best: Reading) -> Reading | None:
     """Return the items of the list that the best candidate is of or leads in to, where a list is asked for.
 
-    None where none is asked for, and where the items together are too long for an answer.
+    None where none is asked for, where the items together are too long for an answer, and where the list
+    goes on in another passage: a part of it would pass for the whole.
     """
     rows = evidence.candidates[(evidence.of == evidence.hits.index(best.hit))]
     own = [at for at, row in enumerate(rows) if span_at(row, 0) == best.span]
@@ -57,6 +59,8 @@ def _listed(snapshot: Snapshot, question: Question, evidence: Evidence, best: Re
         return None
     text = snapshot.text(snapshot.document_of(best.hit.passage))
     items = _items(rows, own[0], leads_in=best.span.of(text).endswith(":"))
+    if items and _goes_on(snapshot, best.hit.passage, rows, items):
+        return None
     spans = [span for span in (span_at(row, 0) for row in items) if span is not None]
     if len(spans) < 2 or sum(len(span.of(text).split()) for span in spans) > LONGEST_ANSWER:
         return None
@@ -87,6 +91,20 @@ def _items(rows: NDArray[np.void], at: int, *, leads_in: bool) -> list[np.void]:
     while behind < len(whole) and whole[behind]["block"] == item:
         behind += 1
     return whole[first:behind]
+
+
+def _goes_on(snapshot: Snapshot, passage: int, rows: NDArray[np.void], items: Sequence[np.void]) -> bool:
+    """Return whether the passage before or behind, under the same headings, has more of the same list."""
+    block = items[0]["block"]
+    edges = ((rows[0] == items[0], passage - 1, -1), (rows[-1]["end"] <= items[-1]["end"], passage + 1, 0))
+    beside = snapshot.passages_of(snapshot.document_of(passage))
+    return any(
+        at_edge
+        and other in beside
+        and snapshot.headings(other) == snapshot.headings(passage)
+        and snapshot.candidates_of(other)[near]["block"] == block
+        for at_edge, other, near in edges
+    )
 
 
 def _narrowed(snapshot: Snapshot, question: Question, evidence: Evidence, best: Reading) -> Reading:

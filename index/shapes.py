@@ -61,8 +61,7 @@ SHAPES = ((ASKS_DATE, DATE), (ASKS_NUMBER, NUMBER), (ASKS_NAME, NAME), (ASKS_REA
 
 ASKS_YES_NO = re.compile(
     r"(?:(?:and|but|so|hi|hello|hey)\b,? )?(?:is|are|was|were|do|does|did|can|could|may|will|would|should"
-    r"|has|have|had|must"
-    r"|isn't|aren't|doesn't|don't|can't)\b",
+    r"|has|have|had|must|isn't|aren't|doesn't|don't|can't)\b",
     re.I,
 )
 ASKS_DEFINITION = re.compile(
@@ -84,11 +83,10 @@ DEFINING = re.compile(
 
 POINTER = re.compile(
     r"\W*(?:please )?(?:see|refer to|read|check out|consult|visit|have a look|take a look"
-    r"|for (?:more|further|details|a list)"
-    r"|more (?:information|details)|click)\b",
+    r"|for (?:more|further|details|a list)|more (?:information|details)|click)\b",
     re.I,
 )
-
+"""A sentence that only says where to read on."""
 
 BOILERPLATE = re.compile(
     r"\b(?:disclaimers?|subject to change|all rights reserved|copyrights?|©|licen[sc]ed under|trademarks?"

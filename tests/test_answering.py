@@ -193,6 +193,16 @@ def test_list_places(indexed: Indexed) -> None:
     assert len(words_of(index, ask(index, "Does Marl read YAML?"))) == 1
 
 
+def test_no_part_of_a_list(indexed: Indexed) -> None:
+    """A list that goes on in the next passage is never quoted in part, as though that were all of it."""
+    items = [f"- {name}{number}" for number in range(21) for name in ("oak", "elm", "yew", "ash", "fig")]
+    text = "# Marl\n\nMarl knows these trees:\n\n" + "\n".join(items) + "\n"
+    index = indexed({"marl.md": text.encode()})
+    assert index.snapshot.passages > 1
+    for question in ("Which trees does Marl know?", "what are fig20 and ash20?"):
+        assert len(words_of(index, ask(index, question))) == 1
+
+
 @pytest.mark.parametrize("question", ["What is subject to change?", "are all rights reserved?"])
 def test_boilerplate_asked_for(indexed: Indexed, question: str) -> None:
     """Boilerplate does not win because it names the subject; asked for, it is found."""

@@ -77,6 +77,8 @@ def test_words_cover(document: Document, window: int) -> None:
 
 
 @given(documents(), st.integers(8, 60))
+@example(read("# Log of 2024-05-01\n## First\n## Second\n"), WINDOW)
+@example(read("# Log\n## 2024-05-01\n\n- one\n\n## 2024-05-02\n\n- two\n"), WINDOW)
 def test_places(document: Document, window: int) -> None:
     """Passages are ordered and disjoint, headings stand before them, candidates lie inside their passage."""
     found = passages_of(document, window)
