@@ -1,36 +1,40 @@
-"""(previous Snapshot or None, the corpus folder) -> a new snapshot's files; encodes only unseen texts."""
+"""(Plan, previous Snapshot) -> new segments and the manifest of the next; encodes only unseen texts."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-import corpus.atoms
-import corpus.passages
 from corpus.document import BlockKind, Document, Passage, Span
-from corpus.folder import Change, Skipped, Source, between
-from corpus.formats import SUFFIXES, UnreadableDocument, parse, plain
+from corpus.folder import Skipped, Source
+from corpus.formats import UnreadableDocument, parse, plain
 from corpus.passages import passages
-from index import analysis, terms
+from index import analysis
 from index.columns import CANDIDATE, PASSAGE, Columns, candidate_rows, covered
+from index.definitions import acronyms, rivals
 from index.encoder import Encoder, Encoding, Vector
-from index.snapshot import FORMAT, DocumentEntry, Manifest, Snapshot
-from index.vocabulary import ALIAS_FILE, acronyms, read_aliases, rivals
-from index.writer import Writer
-
-PARSER = 8
-"""Raise it with every change of parsers, passages or terms: an index made otherwise is then made again."""
+from index.manifest import FORMAT, Manifest, Used
+from index.plan import Plan, recipe, reusable
+from index.segment import DocumentEntry, Part, SegmentFile, write_segment
+from index.snapshot import Snapshot
+from index.terms import term_number
 
 QUEUE_PASSAGES = 512
 """Passages held before they are encoded together: enough to sort by length, little to hold in memory."""
 
+SEGMENT_PASSAGES = 4096
+"""Passages written as one segment, some 50 MB, so that a build's memory does not grow with the corpus."""
+
 NO_IDS = np.zeros(0, dtype=np.int64)
+
+AddSegment = Callable[[Callable[[Path], tuple[int, str]]], SegmentFile]
+"""Puts a segment that the given function writes where segments are kept: `Store.add_segment`."""
 
 
 class Cancelled(Exception):
@@ -66,111 +70,55 @@ class Progress:
             raise Cancelled("the build was cancelled; the index is as it was")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a build would do, and the state of the folder it was made for."""
-
-    version: str
-    change: Change
-    sources: tuple[Source, ...]
-    skipped: tuple[Skipped, ...]
-    aliases: tuple[tuple[str, str], ...] = ()
-    """From the alias file beside the documents: what people write, and what it stands for."""
-
-
-def recipe() -> str:
-    """Return a hash of every constant that shapes passages and terms."""
-    shaping = (
-        FORMAT,
-        PARSER,
-        corpus.passages.CONTEXT_SHARE,
-        corpus.passages.FILL_TOKENS,
-        corpus.passages.FULL_TOKENS,
-        corpus.atoms.CHARACTERS_PER_TOKEN,
-        analysis.LONGEST_TERM,
-        terms.K1,
-        terms.B,
-        sorted(SUFFIXES.items()),
-    )
-    return hashlib.sha256(repr(shaping).encode()).hexdigest()[:16]
-
-
-def plan(previous: Snapshot | None, found: Iterable[Source | Skipped], fingerprint: str) -> Plan:
-    """Return what has to be done for the index to follow the folder."""
-    listed = list(found)
-    sources = tuple(one for one in listed if isinstance(one, Source) and one.id != ALIAS_FILE)
-    skipped = [one for one in listed if isinstance(one, Skipped)]
-    pairs, problem = read_aliases(
-        next((one.data for one in listed if one.id == ALIAS_FILE and isinstance(one, Source)), b"")
-    )
-    if problem:
-        skipped.append(Skipped(ALIAS_FILE, problem, 0))
-    old: dict[str, str] = {}
-    if previous is not None:
-        if reusable(previous, fingerprint):
-            old = {one.id: one.raw_sha for one in previous.documents}
-        # A file that could not be read last time is no addition as long as it stays the same.
-        old |= {one.id: one.sha or "skipped" for one in previous.skipped if one.id not in old}
-    new = {one.id: one.sha for one in sources} | {one.id: "skipped" for one in skipped}
-    version = version_of(sources, skipped, fingerprint, pairs)
-    return Plan(version, between(old, new), sources, tuple(skipped), pairs)
-
-
-def reusable(previous: Snapshot | None, fingerprint: str) -> bool:
-    """Return whether vectors and passages of `previous` are what this program would make."""
-    if previous is None:
-        return False
-    return previous.manifest.fingerprint == fingerprint and previous.manifest.recipe == recipe()
-
-
-def version_of(
-    sources: Sequence[Source],
-    skipped: Sequence[Skipped],
-    fingerprint: str,
-    aliases: Sequence[tuple[str, str]] = (),
-) -> str:
-    """Return the id of the snapshot of these files: the same corpus has the same id on any machine."""
-    digest = hashlib.sha256(f"{recipe()} {fingerprint} {sorted(aliases)}".encode())
-    for line in sorted(
-        [f"{one.id}\0{one.sha}" for one in sources] + [f"{one.id}\0skipped {one.reason}" for one in skipped]
-    ):
-        digest.update(line.encode() + b"\n")
-    return digest.hexdigest()[:16]
-
-
 def build(
-    planned: Plan, previous: Snapshot | None, encoder: Encoder, folder: Path, progress: Progress
+    planned: Plan, previous: Snapshot | None, encoder: Encoder, add: AddSegment, progress: Progress
 ) -> Manifest:
-    """Write the snapshot of `planned` into the empty `folder`, durable but not yet published.
+    """Write the segments that `planned` needs besides those of `previous`, and return the manifest.
 
-    Documents that have not changed are copied; of the others, passages whose embedded text was seen
-    before keep their vectors. Raises Cancelled when `progress` says so.
+    Passages whose embedded text was seen before keep their vectors. The manifest is not yet published.
+    Raises Cancelled when `progress` says so.
     """
     held = previous if reusable(previous, encoder.export.fingerprint) else None
-    unchanged = held.numbers if held else {}
     progress.total_bytes = sum(len(source.data) for source in planned.sources)
-    with Writer(folder, encoder.export) as writer:
-        queue = _Queue(writer, encoder, held, progress)
-        skipped = list(planned.skipped)
-        for source in planned.sources:
-            number = unchanged.get(source.id)
-            if held and number is not None and held.documents[number].raw_sha == source.sha:
-                queue.add_copy(source, number)
-                continue
-            parsed = read_source(source, encoder)
-            if isinstance(parsed, Skipped):
-                skipped.append(parsed)
-            else:
-                queue.add(source, *parsed)
-        queue.flush()
-        built_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        return writer.finish(
-            planned.version,
-            recipe(),
-            skipped=sorted(skipped, key=lambda one: one.id),
-            aliases=planned.aliases,
-            built_at=built_at,
-        )
+    stay = _staying(held, planned.stay) if held else []
+    queue = _Queue(add, encoder, held, progress)
+    skipped = list(planned.skipped)
+    for source in planned.sources:
+        parsed = read_source(source, encoder)
+        if isinstance(parsed, Skipped):
+            skipped.append(parsed)
+        else:
+            queue.add(source, *parsed)
+    made = queue.finish()
+    export = encoder.export
+    kept = [] if held is None else [held.documents[held.numbers[one]].passages for one in planned.stay]
+    built_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Manifest(
+        format=FORMAT,
+        version=planned.version,
+        built_at=built_at,
+        model=export.model,
+        fingerprint=export.fingerprint,
+        recipe=recipe(),
+        dimension=export.dimension,
+        token_dimension=export.token_dimension,
+        documents=len(kept) + queue.documents,
+        passages=sum(kept) + progress.passages,
+        segments=(*stay, *(Used(one, ()) for one in made)),
+        skipped=tuple(sorted(skipped, key=lambda one: one.id)),
+        aliases=planned.aliases,
+    )
+
+
+def _staying(held: Snapshot, ids: frozenset[str]) -> list[Used]:
+    """Return the segments of `held` with all documents but `ids` deleted; those with none left dropped."""
+    found: list[Used] = []
+    for segment, used in zip(held.segments, held.manifest.segments, strict=True):
+        gone = {*used.deleted}
+        gone |= {number for number, one in enumerate(segment.documents) if one.id not in ids}
+        if len(gone) < len(segment.documents):
+            found.append(Used(used.file, tuple(sorted(gone))))
+    return found
 
 
 def read_source(source: Source, encoder: Encoder) -> tuple[Document, tuple[Passage, ...]] | Skipped:
@@ -188,12 +136,11 @@ def read_source(source: Source, encoder: Encoder) -> tuple[Document, tuple[Passa
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A document on its way into the snapshot: parsed, or a copy of a previous one."""
+    """A document on its way into a segment."""
 
     source: Source
-    document: Document | None
+    document: Document
     passages: tuple[Passage, ...]
-    copied: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,49 +154,52 @@ class _Encoded:
 class _Queue:
     """Documents in order, held until enough unseen passages are together to be encoded at once."""
 
-    def __init__(self, writer: Writer, encoder: Encoder, held: Snapshot | None, progress: Progress) -> None:
-        self._writer = writer
+    def __init__(self, add: AddSegment, encoder: Encoder, held: Snapshot | None, progress: Progress) -> None:
+        self._add = add
         self._encoder = encoder
         self._held = held
         self._progress = progress
-        self._known = _digests(held)
         self._waiting: list[_Waiting] = []
         self._unseen: dict[bytes, Passage] = {}
-
-    def add_copy(self, source: Source, number: int) -> None:
-        assert self._held is not None
-        count = self._held.documents[number].passages
-        self._waiting.append(_Waiting(source, None, (), number))
-        self._grow(count, source)
+        self._parts: list[Part] = []
+        self._made: list[SegmentFile] = []
+        self.documents = 0
 
     def add(self, source: Source, document: Document, found: tuple[Passage, ...]) -> None:
+        """Take in one document."""
         self._waiting.append(_Waiting(source, document, found))
         for passage in found:
             digest = digest_of(passage)
-            if digest not in self._known:
+            if self._held is None or self._held.row_with(digest) is None:
                 self._unseen.setdefault(digest, passage)
-        self._grow(len(found), source)
-
-    def _grow(self, count: int, source: Source) -> None:
-        self._progress.passages += count
+        self.documents += 1
+        self._progress.passages += len(found)
         self._progress.bytes += len(source.data)
         if len(self._unseen) >= QUEUE_PASSAGES:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
-        """Encode what is unseen and append every waiting document in order."""
+    def finish(self) -> list[SegmentFile]:
+        """Encode and write what is left, and return every segment written."""
+        self._flush()
+        self._write()
+        return self._made
+
+    def _flush(self) -> None:
+        """Encode what is unseen and turn every waiting document into its rows."""
         fresh = dict(zip(self._unseen, self._encode(list(self._unseen.values())), strict=True))
         for one in self._waiting:
-            if one.document is None:
-                assert self._held is not None
-                entry = self._held.documents[one.copied]
-                self._writer.copy(self._held, one.copied, replace(entry, updated_at=one.source.updated_at))
-            else:
-                self._append(one.source, one.document, one.passages, fresh)
+            self._parts.append(self._part(one.source, one.document, one.passages, fresh))
         self._waiting.clear()
         self._unseen.clear()
         self._progress.done = self._progress.passages
         self._progress.tell()
+        if sum(part.entry.passages for part in self._parts) >= SEGMENT_PASSAGES:
+            self._write()
+
+    def _write(self) -> None:
+        if self._parts:
+            self._made.append(self._add(lambda path: write_segment(path, self._parts)))
+        self._parts = []
 
     def _encode(self, unseen: list[Passage]) -> list[_Encoded]:
         def told(count: int) -> None:
@@ -271,11 +221,11 @@ class _Queue:
             for passage, one in zip(unseen, encodings, strict=True)
         ]
 
-    def _append(
+    def _part(
         self, source: Source, document: Document, found: tuple[Passage, ...], fresh: dict[bytes, _Encoded]
-    ) -> None:
+    ) -> Part:
         encodings = [self._encoding(digest_of(passage), fresh) for passage in found]
-        text = document.text.encode("utf-8")
+        text = np.frombuffer(document.text.encode("utf-8"), dtype=np.uint8)
         used = {one.start for passage in found for one in passage.headings}
         entry = DocumentEntry(
             id=document.id,
@@ -292,19 +242,23 @@ class _Queue:
             acronyms=tuple(acronyms(found)),
             rivals=tuple(rivals(document)),
         )
-        self._writer.append(entry, text, _columns(found, encodings, self._writer, self._encoder))
+        spellings: dict[str, int] = {}
+        columns = _columns(found, encodings, spellings, self._encoder)
+        return Part(entry, text, columns, list(spellings))
 
     def _encoding(self, digest: bytes, fresh: dict[bytes, _Encoded]) -> _Encoded:
         if digest in fresh:
             return fresh[digest]
         assert self._held is not None
-        row = self._known[digest]
-        first, behind = self._held.token_starts[row], self._held.token_starts[row + 1]
-        columns = self._held.columns
+        found = self._held.row_with(digest)
+        assert found is not None
+        segment, row = found
+        first, behind = segment.token_starts[row], segment.token_starts[row + 1]
+        columns = segment.columns
         encoding = Encoding(
             columns.vectors[row], columns.tokens[first:behind], columns.offsets[first:behind], NO_IDS
         )
-        return _Encoded(encoding, self._held.statements_of(row))
+        return _Encoded(encoding, segment.statements_at(row))
 
 
 def digest_of(passage: Passage) -> bytes:
@@ -321,12 +275,6 @@ def _stacked(vectors: Sequence[Vector], width: int) -> Vector:
     return np.asarray(vectors, dtype=np.float32).reshape(-1, width)
 
 
-def _digests(held: Snapshot | None) -> dict[bytes, int]:
-    if held is None:
-        return {}
-    return {digest.tobytes(): row for row, digest in enumerate(held.columns.passages["digest"])}
-
-
 def _heading_names(document: Document, used: set[int]) -> Iterator[tuple[int, str]]:
     """Yield start and words of the headings whose source is not their words."""
     for block in document.blocks:
@@ -337,17 +285,17 @@ def _heading_names(document: Document, used: set[int]) -> Iterator[tuple[int, st
 
 
 def _columns(
-    found: tuple[Passage, ...], encoded: list[_Encoded], writer: Writer, encoder: Encoder
+    found: tuple[Passage, ...], encoded: list[_Encoded], spellings: dict[str, int], encoder: Encoder
 ) -> Columns:
     """Return the rows of one document's passages."""
     rows = np.zeros(len(found), dtype=PASSAGE)
     headings: list[tuple[int, int]] = []
     candidates: list[NDArray[np.void]] = [np.zeros(0, dtype=CANDIDATE)]
     numbers: list[int] = []
-    spellings: list[int] = []
+    words: list[int] = []
     encodings = [one.encoding for one in encoded]
     for row, passage, encoding in zip(rows, found, encodings, strict=True):
-        own, places, spelled = _words_of(passage, writer)
+        own, places, spelled = _words_of(passage, spellings)
         context = Span(0, passage.context)
         row["start"], row["end"] = passage.span.start, passage.span.end
         row["context"] = covered(encoding.offsets, context)[1] if passage.context else 0
@@ -359,7 +307,7 @@ def _columns(
         headings.extend((span.start, span.end) for span in passage.headings)
         candidates.append(candidate_rows(passage.candidates, encoding.offsets, places))
         numbers.extend(own)
-        spellings.extend(spelled)
+        words.extend(spelled)
     width, depth = encoder.export.dimension, encoder.export.token_dimension
     empty = Encoding(
         np.zeros(width, np.float32), np.zeros((0, depth), np.int8), np.zeros((0, 2), np.int32), NO_IDS
@@ -372,12 +320,12 @@ def _columns(
         statements=np.concatenate([_stacked([], width), *(one.statements for one in encoded)]),
         tokens=np.concatenate([one.tokens for one in (empty, *encodings)]),
         offsets=np.concatenate([one.offsets for one in (empty, *encodings)]),
-        terms=np.asarray(numbers, dtype=np.int32),
-        words=np.asarray(spellings, dtype=np.int32),
+        terms=np.asarray(numbers, dtype=np.uint64),
+        words=np.asarray(words, dtype=np.int32),
     )
 
 
-def _words_of(passage: Passage, writer: Writer) -> tuple[list[int], NDArray[np.int32], list[int]]:
+def _words_of(passage: Passage, spellings: dict[str, int]) -> tuple[list[int], NDArray[np.int32], list[int]]:
     """Return a passage's term numbers in order, int32 (terms, 2) where each stands, and its own spellings."""
     numbers: list[int] = []
     places: list[tuple[int, int]] = []
@@ -386,10 +334,11 @@ def _words_of(passage: Passage, writer: Writer) -> tuple[list[int], NDArray[np.i
     headers = [one.column_header_embedded for one in passage.candidates if one.column_header_embedded]
     repeated = {at for span in headers for at in range(span.start, span.end)}
     for word in analysis.words(passage.embedded):
-        numbers.extend(writer.terms.number_of(term) for term in word.terms)
+        numbers.extend(term_number(term) for term in word.terms)
         places.extend([(word.span.start, word.span.end)] * len(word.terms))
         if word.span.start >= passage.context and word.span.start not in repeated:
             # A capital at the beginning of a sentence says nothing about how the word is spelled.
             plain_capital = word.span.start in opening and word.text[1:] == word.text[1:].lower()
-            spelled.append(writer.spellings.number_of(word.text.lower() if plain_capital else word.text))
+            form = word.text.lower() if plain_capital else word.text
+            spelled.append(spellings.setdefault(form, len(spellings)))
     return numbers, np.asarray(places, dtype=np.int32).reshape(-1, 2), spelled

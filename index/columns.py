@@ -1,4 +1,4 @@
-"""How a snapshot's passages lie in memory and on disk: columns, a document's rows together."""
+"""How a segment's passages lie in memory and on disk: columns, a document's rows together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ NONE = -1
 
 PASSAGE = np.dtype(
     [
-        ("document", "<i4"),
         ("start", "<i4"),
         ("end", "<i4"),
         ("context", "<i4"),  # tokens of the embedded text that are title and headings
@@ -59,7 +58,7 @@ BLOCKS = tuple(BlockKind)
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The rows of some documents, in order. Passages name their document by its number among them."""
+    """The rows of some documents, in order."""
 
     passages: NDArray[np.void]
     """PASSAGE (passages,)."""
@@ -75,11 +74,11 @@ class Columns:
     """int8 (tokens, token_dimension): unit vectors times 127."""
     offsets: NDArray[np.int32]
     """int32 (tokens, 2): the tokens' places in the passage's embedded text."""
-    terms: NDArray[np.int32]
-    """int32 (terms,): the numbers of each passage's terms in the vocabulary, in order, repeated ones too."""
+    terms: NDArray[np.uint64]
+    """uint64 (terms,): the numbers of each passage's terms, in order, repeated ones too."""
     words: NDArray[np.int32]
-    """int32 (words,): the numbers of each passage's words as they are spelled, in order, title and headings
-    left out: they would be counted once for every passage under them."""
+    """int32 (words,): the numbers of each passage's words in the segment's list of spellings, in order, title
+    and headings left out: they would be counted once for every passage under them."""
 
 
 NAMES = ("passages", "headings", "candidates", "vectors", "statements", "tokens", "offsets", "terms", "words")
@@ -95,7 +94,7 @@ def layout(dimension: int, token_dimension: int) -> dict[str, tuple[np.dtype[np.
         "statements": (np.dtype("<f4"), (dimension,)),
         "tokens": (np.dtype("i1"), (token_dimension,)),
         "offsets": (np.dtype("<i4"), (2,)),
-        "terms": (np.dtype("<i4"), ()),
+        "terms": (np.dtype("<u8"), ()),
         "words": (np.dtype("<i4"), ()),
     }
 

@@ -15,6 +15,7 @@ from index.question import Question
 from index.search import Hit
 from index.snapshot import Snapshot
 from index.synonyms import synonyms
+from index.terms import term_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Evidence:
 
 def gather(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> Evidence:
     """Return the evidence of all hits at once: one matrix product for all of their tokens."""
-    rows = snapshot.columns.passages[[hit.passage for hit in hits]]
+    rows = snapshot.rows([hit.passage for hit in hits])
     tokens = np.concatenate([snapshot.tokens_of(hit.passage) for hit in hits])
     terms = np.concatenate([snapshot.terms_of(hit.passage) for hit in hits])
     parts = [snapshot.candidates_of(hit.passage) for hit in hits]
@@ -56,19 +57,16 @@ def gather(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> Evide
         wholes.append(np.stack((begins, begins + rows[name]), axis=1))
         contexts.append(np.stack((begins, begins + rows[context]), axis=1))
     meant = np.asarray(question.tokens @ (tokens.T / np.float32(TOKEN_SCALE)), dtype=np.float32)
-    said = _said(snapshot, question, terms)
+    said = _said(question, terms)
     return Evidence(hits, of, candidates, meant, said, (contexts[0], contexts[1]), (wholes[0], wholes[1]))
 
 
-def _said(snapshot: Snapshot, question: Question, terms: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _said(question: Question, terms: NDArray[np.uint64]) -> NDArray[np.bool_]:
     found = np.zeros((len(question.words) + 1, len(terms)), dtype=bool)
     for at, word in enumerate(question.words):
-        wanted = [snapshot.terms.number(term) for term in (word.terms[0], *synonyms(word.terms[0]))]
-        known = [number for number in wanted if number >= 0]
-        if known:
-            found[at] = np.isin(terms, known)
-    rivals = [snapshot.terms.number(term) for term in question.rivals]
-    found[-1] = np.isin(terms, [number for number in rivals if number >= 0])
+        wanted = (word.terms[0], *synonyms(word.terms[0]))
+        found[at] = np.isin(terms, term_numbers(wanted))
+    found[-1] = np.isin(terms, term_numbers(question.rivals))
     return found
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from index.encoder import TOKEN_SCALE, Vector
 from index.question import Question
 from index.snapshot import Snapshot
-from index.vectors import nearest, similarities
+from index.vectors import VectorPart, nearest
 
 POOL = 50
 """Passages taken from each ranker. R@50 of the pool on SQuAD questions is above 0.995."""
@@ -74,7 +74,7 @@ def _ranked(snapshot: Snapshot, question: Question, among: NDArray[np.bool_] | N
     rows = np.union1d(by_meaning, by_words).astype(np.int64)
     if not len(rows):
         return []
-    cosine = similarities(snapshot.columns.vectors, question.vector, rows)
+    cosine = snapshot.similarities(question.vector, rows)
     cosine = np.maximum(cosine, [stated.get(int(row), -1.0) for row in rows])
     share = bm25[rows]
     fused = np.round(cosine + WORDS_WEIGHT * share, DECIMALS)
@@ -105,8 +105,7 @@ def _distinct(snapshot: Snapshot, ranked: Iterable[Hit]) -> Iterator[Hit]:
     """
     seen: set[bytes] = set()
     for hit in ranked:
-        own = snapshot.terms_of(hit.passage)[snapshot.columns.passages[hit.passage]["context_terms"] :]
-        said = own.tobytes()
+        said = snapshot.own_terms_of(hit.passage).tobytes()
         if said not in seen:
             seen.add(said)
             yield hit
@@ -119,14 +118,10 @@ def _by_meaning(
 
     A passage is as near as the nearest of itself and its statements.
     """
-    columns = snapshot.columns
-    rows, near = _nearest(columns.vectors, question, among, pool)
-    of_statements = None if among is None else among[snapshot.statement_passages]
-    lines, lines_near = _nearest(columns.statements, question, of_statements, pool)
+    rows, near = nearest(_among(snapshot.by_passage, among), question, pool)
+    lines, lines_near = nearest(_among(snapshot.by_statement, among), question, pool)
     stated: dict[int, float] = {}
-    for passage, similarity in zip(
-        snapshot.statement_passages[lines].tolist(), lines_near.tolist(), strict=True
-    ):
+    for passage, similarity in zip(lines.tolist(), lines_near.tolist(), strict=True):
         stated.setdefault(passage, similarity)
     best = dict(zip(rows.tolist(), near.tolist(), strict=True))
     for passage, similarity in stated.items():
@@ -135,15 +130,17 @@ def _by_meaning(
     return np.asarray(ranked, dtype=np.int64), stated
 
 
-def _nearest(
-    vectors: Vector, question: Vector, among: NDArray[np.bool_] | None, pool: int
-) -> tuple[NDArray[np.int64], Vector]:
+def _among(parts: Sequence[VectorPart], among: NDArray[np.bool_] | None) -> Sequence[VectorPart]:
+    """Return the same vectors with only those to be found that are of passages in `among`."""
     if among is None:
-        return nearest(vectors, question, pool)
-    rows = np.flatnonzero(among)
-    near = similarities(vectors, question, rows)
-    order = np.argsort(-near, kind="stable")[:pool]
-    return rows[order], near[order]
+        return parts
+    # The number -1 of what is no more reads the last one, and is kept as it is.
+    return [
+        VectorPart(
+            part.vectors, np.where((part.numbers >= 0) & among[part.numbers], part.numbers, np.int32(-1))
+        )
+        for part in parts
+    ]
 
 
 def _by_words(

@@ -1,173 +1,78 @@
-"""A Snapshot: everything a question needs, immutable and searchable, memory-mapped from its folder."""
+"""A Snapshot: everything a question needs, immutable and searchable, made of segments.
+
+Documents are numbered by their ids' order and passages by their documents', however they are spread over
+segments: an index built step by step answers as one built from nothing.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corpus.document import Span
-from corpus.folder import Skipped
-from index.columns import NAMES, Columns, layout, starts
+from index.columns import starts
 from index.encoder import Vector
 from index.fields import FieldTable, Wanted
-from index.terms import Postings, Terms
-from index.vocabulary import Vocabulary
+from index.manifest import Manifest
+from index.segment import Segment
+from index.terms import TermPart, Terms
+from index.vectors import VectorPart, similarities
+from index.vocabulary import Vocabulary, WordCounts
 
-FORMAT = 2
-"""Version of the layout on disk. A snapshot of another format is rebuilt, never guessed at."""
-
-MANIFEST = "manifest.json"
-TEXTS = "texts.utf8"
-VOCABULARY = "vocabulary.json"
-SPELLINGS = "spellings.json"
-DOCUMENTS = "documents.json"
-POSTINGS = ("postings_scores", "postings_passages", "postings_starts")
-POSTINGS_TYPES = ("<f4", "<i4", "<i8")
 LINE_END = re.compile(r"\r\n|\r|\n")
 
-
-class SnapshotError(Exception):
-    """A snapshot cannot be used; the message names the file and what is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentEntry:
-    """What a snapshot knows of one document besides its text."""
-
-    id: str
-    title: str
-    sha: str
-    """SHA-256 of the canonical text."""
-    raw_sha: str
-    """SHA-256 of the file's bytes: equal means the file has not changed."""
-    format: str
-    bytes: int
-    """Size of the file."""
-    updated_at: str
-    """The file's modification time, ISO 8601 in UTC. Never part of a snapshot's identity."""
-    fields: tuple[tuple[str, str], ...]
-    text_bytes: int
-    """Length of the canonical text in UTF-8."""
-    passages: int
-    heading_names: tuple[tuple[int, str], ...]
-    """Start and words of each heading whose source has notation in it (`## Using **it**`)."""
-    acronyms: tuple[tuple[str, str], ...]
-    """Short and long forms that the document defines: `TensorFlow Extended (TFX)`."""
-    rivals: tuple[tuple[str, ...], ...]
-    """Column headers of its tables that stand for things compared, a tuple a table."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a snapshot says of itself; `files` holds size and SHA-256 of every other file."""
-
-    format: int
-    version: str
-    """The snapshot's id: a hash of its documents and of all that shapes the index."""
-    built_at: str
-    """ISO 8601 in UTC."""
-    model: str
-    fingerprint: str
-    """The encoder's fingerprint."""
-    recipe: str
-    """Hash of the constants that shape passages and terms; another recipe means another index."""
-    dimension: int
-    token_dimension: int
-    counts: dict[str, int]
-    """Rows of each column, and of documents, skipped files and vocabulary."""
-    files: dict[str, tuple[int, str]]
-
-    def write(self, folder: Path) -> None:
-        """Write the manifest into `folder`."""
-        values = asdict(self)
-        sealed = {**values, "checksum": _checksum(values)}
-        (folder / MANIFEST).write_text(json.dumps(sealed, indent=1), encoding="utf-8")
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest in `folder`. Raises SnapshotError where there is none that can be read."""
-    try:
-        values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        checksum = values.pop("checksum")
-        files = {name: (int(size), str(sha)) for name, (size, sha) in values["files"].items()}
-        manifest = Manifest(**{**values, "files": files})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise SnapshotError(f"{folder / MANIFEST} cannot be read: {error}") from error
-    if checksum != _checksum(values):
-        raise SnapshotError(f"{folder / MANIFEST} is damaged: its checksum is not that of its values")
-    if manifest.format != FORMAT:
-        raise SnapshotError(f"{folder} has layout {manifest.format}, this program reads {FORMAT}: rebuild it")
-    return manifest
-
-
-def _checksum(values: dict[str, Any]) -> str:
-    """Return the SHA-256 of a manifest's values, which vouch for every other file."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def verify(folder: Path) -> Manifest:
-    """Return the manifest after comparing every file with its size and SHA-256.
-
-    Raises SnapshotError that names the first missing, damaged or foreign file.
-    """
-    manifest = read_manifest(folder)
-    for name, (size, sha) in sorted(manifest.files.items()):
-        path = folder / name
-        try:
-            with path.open("rb") as file:
-                seen = hashlib.file_digest(file, "sha256").hexdigest()
-                length = file.tell()
-        except OSError as error:
-            raise SnapshotError(f"{path}: {error.strerror}") from error
-        if (length, seen) != (size, sha):
-            raise SnapshotError(
-                f"{path} is damaged: {length} bytes with SHA-256 {seen[:16]}…, "
-                f"the manifest says {size} bytes and {sha[:16]}…"
-            )
-    return manifest
+REUSED_SHARE = 0.5
+"""The vocabulary of the previous snapshot is changed where at most this share of the documents is not in
+both: counting the words of those is then less than counting all."""
 
 
 class Snapshot:
     """An immutable, searchable state of the corpus."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        """Map the snapshot in `folder`, which `verify` has passed. Raises SnapshotError otherwise."""
-        self.folder = folder
+    def __init__(self, manifest: Manifest, segments: Sequence[Segment]) -> None:
+        """See the documents of `segments`, in the order of `manifest.segments`, that are not deleted."""
         self.manifest = manifest
-        counts = manifest.counts
-        sizes = layout(manifest.dimension, manifest.token_dimension)
-        # Each column has the type that `layout` gives it, which is beyond what a type checker follows.
-        mapped: Any = {name: _mapped(folder / name, *sizes[name], counts[name]) for name in NAMES}
-        self.columns = Columns(**mapped)
-        self._texts = _mapped(folder / TEXTS, np.dtype("u1"), (), counts["text_bytes"])
-        listing = _json(folder / DOCUMENTS)
-        self.documents = tuple(_entry(values) for values in listing["documents"])
-        self.skipped = tuple(Skipped(**values) for values in listing["skipped"])
-        self.aliases = tuple((str(short), str(long)) for short, long in listing["aliases"])
-        passages = self.columns.passages
-        self.heading_starts = starts(passages["headings"])
-        self.statement_starts = starts(passages["statements"])
-        self.candidate_starts = starts(passages["candidates"])
-        self.token_starts = starts(passages["tokens"])
-        self.term_starts = starts(passages["terms"])
-        self.word_starts = starts(passages["words"])
-        self.passage_starts = starts(np.array([one.passages for one in self.documents], dtype=np.int32))
-        self._text_starts = starts(np.array([one.text_bytes for one in self.documents], dtype=np.int32))
-        # A request may hold this snapshot after its folder is gone: nothing is left to be opened later.
-        self.spellings: list[str] = _json(folder / SPELLINGS)
+        self.segments = tuple(segments)
+        places: list[tuple[str, int, int]] = []
+        for at, (segment, used) in enumerate(zip(segments, manifest.segments, strict=True)):
+            gone = {*used.deleted}
+            places += [
+                (entry.id, at, number) for number, entry in enumerate(segment.documents) if number not in gone
+            ]
+        places.sort()
+        self.places = tuple((at, number) for _, at, number in places)
+        """The segment of each document, and its number there."""
+        self.documents = tuple(segments[at].documents[number] for at, number in self.places)
+        self.skipped = manifest.skipped
+        self.aliases = manifest.aliases
+        counts = np.array([one.passages for one in self.documents], dtype=np.int32)
+        self.passage_starts = starts(counts)
+        self._document_of = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        self._segment_of = np.zeros(len(self._document_of), dtype=np.int32)
+        self._row_of = np.zeros(len(self._document_of), dtype=np.int32)
+        self._numbers = [np.full(segment.passages, -1, dtype=np.int32) for segment in segments]
+        self._place_passages()
         self.terms = self._terms()
         self.text = lru_cache(maxsize=256)(self._text)
         self.headings = lru_cache(maxsize=4096)(self._headings)
+
+    def _place_passages(self) -> None:
+        """Fill in where each passage lies, and which passage lies at each row of each segment."""
+        if not self.places:
+            return
+        of_document = np.array([at for at, _ in self.places], dtype=np.int32)
+        first = np.array([self.segments[at].passage_starts[number] for at, number in self.places], np.int64)
+        own = np.arange(len(self._document_of)) - self.passage_starts[:-1][self._document_of]
+        self._segment_of[:] = of_document[self._document_of]
+        self._row_of[:] = first[self._document_of] + own
+        for at, numbers in enumerate(self._numbers):
+            here = np.flatnonzero(self._segment_of == at)
+            numbers[self._row_of[here]] = here
 
     @property
     def version(self) -> str:
@@ -177,38 +82,86 @@ class Snapshot:
     @property
     def passages(self) -> int:
         """Return how many passages there are."""
-        return len(self.columns.passages)
+        return len(self._document_of)
 
     def _terms(self) -> Terms:
         """Return the ranking by words."""
-        vocabulary = _json(self.folder / VOCABULARY)
-        scores, passages, begins = (
-            _mapped(self.folder / name, np.dtype(kind), (), self.manifest.counts[name])
-            for name, kind in zip(POSTINGS, POSTINGS_TYPES, strict=True)
-        )
-        return Terms(vocabulary, Postings(scores, passages, begins), self.passages)
+        pairs = zip(self.segments, self._numbers, strict=True)
+        parts = [
+            TermPart(segment.postings, segment.lengths, numbers, bool((numbers >= 0).all()))
+            for segment, numbers in pairs
+        ]
+        return Terms(parts, self.passages)
 
     @cached_property
-    def spellings(self) -> list[str]:
-        """Return the words of the corpus as they are spelled, by number."""
-        found: list[str] = json.loads((self.folder / SPELLINGS).read_text(encoding="utf-8"))
+    def by_passage(self) -> tuple[VectorPart, ...]:
+        """Return the vectors of the passages, with their numbers."""
+        pairs = zip(self.segments, self._numbers, strict=True)
+        return tuple(VectorPart(segment.columns.vectors, numbers) for segment, numbers in pairs)
+
+    @cached_property
+    def by_statement(self) -> tuple[VectorPart, ...]:
+        """Return the vectors of the statements, with the numbers of the passages they are of."""
+        pairs = zip(self.segments, self._numbers, strict=True)
+        return tuple(
+            VectorPart(segment.columns.statements, numbers[segment.statement_rows])
+            for segment, numbers in pairs
+        )
+
+    def similarities(self, question: Vector, passages: NDArray[np.int64]) -> Vector:
+        """Return the cosines of `question` with the given passages, float32 (passages,)."""
+        found = np.zeros(len(passages), dtype=np.float32)
+        of = self._segment_of[passages]
+        for at in np.unique(of).tolist():
+            here = of == at
+            rows = self._row_of[passages[here]].astype(np.int64)
+            found[here] = similarities(self.segments[at].columns.vectors, question, rows)
         return found
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Return what the corpus itself says about words."""
-        counts = np.bincount(self.columns.words, minlength=len(self.spellings))
+        found = WordCounts()
+        for segment, used in zip(self.segments, self.manifest.segments, strict=True):
+            found.spellings.update(segment.spelled_in_all())
+            gone = {*used.deleted}
+            for number, entry in enumerate(segment.documents):
+                if number in gone:
+                    found.spellings.subtract(segment.spelled(number))
+                else:
+                    found.define(entry.acronyms, entry.rivals)
         return Vocabulary(
-            dict(zip(self.spellings, counts.tolist(), strict=True)),
-            acronyms=[pair for entry in self.documents for pair in entry.acronyms],
-            rivals=[names for entry in self.documents for names in entry.rivals],
+            found.spellings,
+            acronyms=found.acronyms.elements(),
+            rivals=found.rivals.elements(),
             aliases=self.aliases,
+            stands=self.terms.__contains__,
         )
 
-    @cached_property
-    def statement_passages(self) -> NDArray[np.int64]:
-        """Return int64 (statements,): the passage each statement is of."""
-        return np.repeat(np.arange(self.passages), self.columns.passages["statements"])
+    def take_words_of(self, previous: Snapshot) -> None:
+        """Make the vocabulary out of that of `previous`, as long as the two have most documents in common."""
+        here = {(entry.id, entry.raw_sha): at for at, entry in enumerate(self.documents)}
+        there = {(entry.id, entry.raw_sha): at for at, entry in enumerate(previous.documents)}
+        come = [here[one] for one in here.keys() - there.keys()]
+        gone = [there[one] for one in there.keys() - here.keys()]
+        if len(come) + len(gone) > REUSED_SHARE * max(len(self.documents), 1):
+            return
+        # Where a cached property keeps its value.
+        self.__dict__["vocabulary"] = previous.vocabulary.changed(
+            gone=previous.words_of(gone),
+            come=self.words_of(come),
+            aliases=self.aliases,
+            stands=self.terms.__contains__,
+        )
+
+    def words_of(self, documents: Iterable[int]) -> WordCounts:
+        """Return what some documents, given by number, say about words."""
+        found = WordCounts()
+        for document in documents:
+            at, number = self.places[document]
+            found.spellings.update(self.segments[at].spelled(number))
+            found.define(self.documents[document].acronyms, self.documents[document].rivals)
+        return found
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -217,45 +170,72 @@ class Snapshot:
 
     def _text(self, document: int) -> str:
         """Return the canonical text of a document given by number."""
-        first, behind = self._text_starts[document], self._text_starts[document + 1]
-        return self._texts[first:behind].tobytes().decode("utf-8")
+        at, number = self.places[document]
+        return self.segments[at].text_of(number).tobytes().decode("utf-8")
 
     def _headings(self, passage: int) -> tuple[str, ...]:
         """Return the words of the headings above a passage, outermost first."""
-        first, behind = self.heading_starts[passage], self.heading_starts[passage + 1]
+        segment, row = self.place(passage)
         document = self.document_of(passage)
         text, names = self.text(document), dict(self.documents[document].heading_names)
-        places = self.columns.headings[first:behind].tolist()
-        return tuple(names.get(start, text[start:end]) for start, end in places)
+        places = segment.columns.headings[segment.heading_starts[row] : segment.heading_starts[row + 1]]
+        return tuple(names.get(start, text[start:end]) for start, end in places.tolist())
+
+    def place(self, passage: int) -> tuple[Segment, int]:
+        """Return the segment a passage lies in, and its row there."""
+        return self.segments[self._segment_of[passage]], int(self._row_of[passage])
+
+    def row_with(self, digest: bytes) -> tuple[Segment, int] | None:
+        """Return where a passage with this digest lies, living or not, or None: its vectors serve again."""
+        for segment in self.segments:
+            row = segment.row_with(digest)
+            if row is not None:
+                return segment, row
+        return None
+
+    def rows(self, passages: Sequence[int]) -> NDArray[np.void]:
+        """Return the PASSAGE rows of some passages."""
+        found = [segment.columns.passages[row] for segment, row in map(self.place, passages)]
+        return np.array(found, dtype=found[0].dtype)
 
     def span(self, passage: int) -> Span:
         """Return the place of a passage in its document."""
-        row = self.columns.passages[passage]
+        segment, at = self.place(passage)
+        row = segment.columns.passages[at]
         return Span(int(row["start"]), int(row["end"]))
 
     def document_of(self, passage: int) -> int:
         """Return the number of the document a passage is of."""
-        return int(self.columns.passages[passage]["document"])
+        return int(self._document_of[passage])
 
     def passages_of(self, document: int) -> range:
-        """Return the numbers of a document's passages."""
+        """Return the numbers of a document's passages, in the order of their places."""
         return range(int(self.passage_starts[document]), int(self.passage_starts[document + 1]))
 
     def candidates_of(self, passage: int) -> NDArray[np.void]:
-        """Return the CANDIDATE rows of a passage."""
-        return self.columns.candidates[self.candidate_starts[passage] : self.candidate_starts[passage + 1]]
+        """Return the answer candidates of a passage, CANDIDATE (candidates,)."""
+        segment, row = self.place(passage)
+        return segment.columns.candidates[segment.candidate_starts[row] : segment.candidate_starts[row + 1]]
 
     def statements_of(self, passage: int) -> Vector:
         """Return the vectors of a passage's statements, float32 (statements, dimension)."""
-        return self.columns.statements[self.statement_starts[passage] : self.statement_starts[passage + 1]]
+        segment, row = self.place(passage)
+        return segment.statements_at(row)
 
     def tokens_of(self, passage: int) -> NDArray[np.int8]:
         """Return the token vectors of a passage, int8 (tokens, token_dimension)."""
-        return self.columns.tokens[self.token_starts[passage] : self.token_starts[passage + 1]]
+        segment, row = self.place(passage)
+        return segment.columns.tokens[segment.token_starts[row] : segment.token_starts[row + 1]]
 
-    def terms_of(self, passage: int) -> NDArray[np.int32]:
-        """Return the numbers of a passage's terms in the order of its embedded text, int32 (terms,)."""
-        return self.columns.terms[self.term_starts[passage] : self.term_starts[passage + 1]]
+    def terms_of(self, passage: int) -> NDArray[np.uint64]:
+        """Return the numbers of a passage's terms in the order of its embedded text, uint64 (terms,)."""
+        segment, row = self.place(passage)
+        return segment.columns.terms[segment.term_starts[row] : segment.term_starts[row + 1]]
+
+    def own_terms_of(self, passage: int) -> NDArray[np.uint64]:
+        """Return the same without those of title and headings."""
+        segment, row = self.place(passage)
+        return self.terms_of(passage)[segment.columns.passages[row]["context_terms"] :]
 
     def passage_id(self, passage: int) -> str:
         """Return a passage's name: its document, and the place in it."""
@@ -277,29 +257,6 @@ class Snapshot:
             beginnings = tuple(prefixes)
             chosen &= np.array([one.id.startswith(beginnings) for one in self.documents], dtype=bool)
         return np.repeat(chosen, np.diff(self.passage_starts))
-
-
-def _mapped(path: Path, dtype: np.dtype[np.generic], row: tuple[int, ...], count: int) -> NDArray[Any]:
-    """Return the file as a read-only array of `count` rows."""
-    if not count:
-        return np.zeros((0, *row), dtype=dtype)  # an empty file cannot be mapped
-    try:
-        return np.memmap(path, dtype=dtype, mode="r", shape=(count, *row))
-    except (OSError, ValueError) as error:
-        raise SnapshotError(f"{path} cannot be mapped: {error}") from error
-
-
-def _json(path: Path) -> Any:
-    """Return what a JSON file of a snapshot holds. Raises SnapshotError where it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SnapshotError(f"{path} cannot be read: {error}") from error
-
-
-def _entry(values: dict[str, Any]) -> DocumentEntry:
-    nested = ("fields", "heading_names", "acronyms", "rivals")
-    return DocumentEntry(**{**values, **{key: tuple(tuple(one) for one in values[key]) for key in nested}})
 
 
 def line_of(text: str, offset: int) -> int:

@@ -1,10 +1,11 @@
-"""The life of snapshots on disk: draft, publish, open, keep, prune. Exports of the encoder beside them.
+"""The life of snapshots on disk: segments, publish, open, keep, go back; exports of the encoder beside them.
 
-lock                    held by the one process that writes
-current                 which snapshot is in use and which are kept, switched by one rename
-snapshots/<version>/    immutable once published
-snapshots/.draft-*/     being written; swept when the next writer begins
-encoders/<fingerprint>/ exports of the model, one is named by each snapshot's fingerprint
+lock                        held by the one process that writes
+current                     which snapshot is in use and which are kept, switched by one rename
+snapshots/<version>.json    what a kept snapshot is made of, with the SHA-256 of every segment
+segments/<name>.segment     immutable, named by its SHA-256, shared by the snapshots that use it
+encoders/<fingerprint>/     exports of the model, one is named by each snapshot's fingerprint
+.draft-*, .pullquote-*      being written; swept when the next writer begins
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ import fcntl
 import json
 import shutil
 import tempfile
+import threading
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from corpus.durable import ASIDE, sync, write_durably
 from index.encoder import EXPORT_FILE, EncoderError, Export, read_export
-from index.snapshot import Manifest, Snapshot, SnapshotError, read_manifest, verify
-from index.writer import sync
+from index.manifest import Manifest, SnapshotError, Used, read_manifest
+from index.segment import SUFFIX, Segment, SegmentError, SegmentFile
+from index.snapshot import Snapshot
 
 KEPT = 3
 """Snapshots that stay on disk, the one in use counted."""
@@ -42,8 +49,13 @@ class Store:
         """Use `folder`, which is made when something is first written."""
         self.folder = folder
         self._snapshots = folder / "snapshots"
+        self._segments = folder / "segments"
         self._encoders = folder / "encoders"
         self._current = folder / "current"
+        self._opened: weakref.WeakValueDictionary[SegmentFile, Segment] = weakref.WeakValueDictionary()
+        self._drafts: set[Path] = set()
+        self._reserved: set[str] = set()
+        self._opening = threading.Lock()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -51,8 +63,8 @@ class Store:
 
         Raises Locked at once when another process holds it.
         """
-        self._snapshots.mkdir(parents=True, exist_ok=True)
-        self._encoders.mkdir(parents=True, exist_ok=True)
+        for folder in (self._snapshots, self._segments, self._encoders):
+            folder.mkdir(parents=True, exist_ok=True)
         lock = self.folder / "lock"
         with lock.open("ab") as file:
             try:
@@ -61,30 +73,53 @@ class Store:
                 raise Locked(
                     f"another process is writing to {self.folder} (it holds {lock}); wait for it to finish"
                 ) from error
-            for left in (*self._snapshots.glob(f"{DRAFT}*"), *self._encoders.glob(f"{DRAFT}*")):
-                shutil.rmtree(left, ignore_errors=True)
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Remove what no living writer is writing."""
+        for folder in (self.folder, self._snapshots, self._segments, self._encoders):
+            for left in (*folder.glob(f"{DRAFT}*"), *folder.glob(f"{ASIDE}*")):
+                if left in self._drafts:
+                    continue
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
 
     def kept(self) -> list[str]:
         """Return the versions on disk, the one in use first, then newest first."""
-        try:
-            named = [str(one) for one in json.loads(self._current.read_text(encoding="utf-8"))["kept"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            named = []
-        found = {path.name for path in self._snapshots.glob("[!.]*") if path.is_dir()}
+        named = [str(one) for one in self._named().get("kept", [])]
+        found = {path.stem for path in self._snapshots.glob("[!.]*.json")}
         if named and found >= {*named}:
             return named
         # The pointer is lost or names what is gone: go by the dates in the manifests.
         return [one for one in named if one in found] or sorted(found, key=self._built_at, reverse=True)
 
+    def pinned(self) -> bool:
+        """Return whether somebody went back to the snapshot in use, so that it does not follow the folder."""
+        return bool(self._named().get("pinned"))
+
+    def _named(self) -> dict[str, Any]:
+        """Return what the pointer says, nothing where it cannot be read."""
+        try:
+            found = json.loads(self._current.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) and isinstance(found.get("kept"), list) else {}
+
     def _built_at(self, version: str) -> str:
         try:
-            return read_manifest(self._snapshots / version).built_at
+            return self.manifest(version).built_at
         except SnapshotError:
             return ""
 
+    def manifest(self, version: str) -> Manifest:
+        """Return what a kept snapshot is made of. Raises SnapshotError."""
+        return read_manifest(self._snapshots / f"{version}.json")
+
     def pointer(self) -> tuple[int, int] | None:
-        """Return a mark that changes when another snapshot is published; None when there is none."""
+        """Return a mark that changes when anything is published; None when there is nothing."""
         try:
             about = self._current.stat()
         except OSError:
@@ -92,9 +127,26 @@ class Store:
         return about.st_ino, about.st_mtime_ns
 
     def open(self, version: str) -> Snapshot:
-        """Return a kept snapshot after verifying every file of it. Raises SnapshotError otherwise."""
-        folder = self._snapshots / version
-        return Snapshot(folder, verify(folder))
+        """Return a kept snapshot. Raises SnapshotError.
+
+        Every segment is compared with its SHA-256 before anything of it is used; one that is in use
+        already was.
+        """
+        manifest = self.manifest(version)
+        return Snapshot(manifest, [self._segment(one, manifest) for one in manifest.segments])
+
+    def _segment(self, used: Used, manifest: Manifest) -> Segment:
+        with self._opening:
+            segment = self._opened.get(used.file)
+            if segment is None:
+                try:
+                    used.file.verify(self._segments)
+                    path = used.file.path(self._segments)
+                    segment = Segment(path, manifest.dimension, manifest.token_dimension)
+                except SegmentError as error:
+                    raise SnapshotError(str(error)) from error
+                self._opened[used.file] = segment
+            return segment
 
     def open_current(self, report: Callable[[str], None]) -> Snapshot:
         """Return the newest snapshot that is whole; each damaged one is told to `report`.
@@ -111,45 +163,88 @@ class Store:
         reason = "; ".join(problems) or f"{self.folder} holds no snapshot"
         raise NoIndex(f"{reason}; run `pullquote index`")
 
-    @contextmanager
-    def draft(self) -> Iterator[Path]:
-        """Give an empty folder for a snapshot; whatever is not published is removed."""
-        folder = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self._snapshots))
+    def salvage(self) -> Snapshot | None:
+        """Return what is whole of the newest snapshot that can be read, to be built upon; None if nothing is.
+
+        It has no version: it is a part of a corpus, and never one to ask.
+        """
+        for version in self.kept():
+            try:
+                manifest = self.manifest(version)
+            except SnapshotError:
+                continue
+            found: list[tuple[Used, Segment]] = []
+            for used in manifest.segments:
+                with suppress(SnapshotError):
+                    found.append((used, self._segment(used, manifest)))
+            if found:
+                whole = replace(manifest, version="", segments=tuple(used for used, _ in found))
+                return Snapshot(whole, [segment for _, segment in found])
+        return None
+
+    def add_segment(self, write: Callable[[Path], tuple[int, str]], *, reserved: bool = False) -> SegmentFile:
+        """Return the segment that `write` has written at the path given to it, durable and in its place.
+
+        It belongs to no snapshot until one that names it is published; until then, or until `release`, a
+        `reserved` one is not pruned when others are published.
+        """
+        aside = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self._segments))
+        self._drafts.add(aside)
         try:
-            yield folder
+            draft = aside / "segment"
+            size, sha = write(draft)
+            file = SegmentFile(sha[:32], size, sha)
+            if reserved:
+                self._reserved.add(file.name)
+            draft.chmod(0o644)
+            draft.replace(file.path(self._segments))
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._drafts.discard(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+        return file
 
-    def publish(self, draft: Path, manifest: Manifest) -> None:
-        """Make a finished draft the snapshot in use, durably and in one step, and prune old ones."""
-        target = self._snapshots / manifest.version
-        if target.exists() and not self._is_whole(target):
-            target.rename(Path(tempfile.mkdtemp(prefix=DRAFT, dir=self._snapshots)) / "damaged")
-        if not target.exists():
-            draft.rename(target)
-        target.chmod(0o755)
-        sync(self._snapshots)
-        self.point(manifest.version)
+    def release(self, file: SegmentFile) -> None:
+        """Let a reserved segment be pruned unless a kept snapshot uses it."""
+        self._reserved.discard(file.name)
 
-    def _is_whole(self, folder: Path) -> bool:
-        try:
-            verify(folder)
-        except SnapshotError:
-            return False
-        return True
+    def publish(self, manifest: Manifest, *, pinned: bool = False) -> None:
+        """Make a snapshot whose segments are in place the one in use, durably and in one step.
 
-    def point(self, version: str) -> None:
-        """Make a snapshot on disk the one in use, and prune those over the number kept."""
+        Raises SnapshotError when a segment has gone meanwhile, OSError when it cannot be written.
+        """
+        missing = [one.file.name for one in manifest.segments if not one.file.path(self._segments).exists()]
+        if missing:
+            raise SnapshotError(f"segments are gone before they were used: {', '.join(missing)}; try again")
+        sync(self._segments)
+        write_durably(self._snapshots / f"{manifest.version}.json", manifest.to_bytes())
+        self.point(manifest.version, pinned=pinned)
+
+    def point(self, version: str, *, pinned: bool = False) -> None:
+        """Make a snapshot on disk the one in use, and prune those over the number kept.
+
+        `pinned` says that it is to stay in use although the folder may be ahead of it.
+        """
         before = [one for one in self.kept() if one != version]
         kept = [version, *before][:KEPT]
-        aside = self.folder / "current.new"
-        aside.write_text(json.dumps({"kept": kept}) + "\n", encoding="utf-8")
-        sync(aside)
-        aside.replace(self._current)
-        sync(self.folder)
-        for path in self._snapshots.glob("[!.]*"):
-            if path.name not in kept:
+        write_durably(self._current, (json.dumps({"kept": kept, "pinned": pinned}) + "\n").encode())
+        self._prune(kept)
+
+    def _prune(self, kept: list[str]) -> None:
+        """Remove what no kept snapshot needs; what is mapped by a request stays readable for it."""
+        used = {*self._reserved}
+        for version in kept:
+            try:
+                used |= {one.file.name for one in self.manifest(version).segments}
+            except SnapshotError:
+                return  # a damaged manifest may need any of them
+        for path in self._snapshots.iterdir():
+            if path.is_dir():  # of a layout before this one
                 shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix == ".json" and path.stem not in kept:
+                path.unlink(missing_ok=True)
+        for path in self._segments.glob(f"[!.]*{SUFFIX}"):
+            if path.stem not in used:
+                path.unlink(missing_ok=True)
 
     def export_of(self, fingerprint: str) -> Path:
         """Return the folder of the encoder export with this fingerprint.

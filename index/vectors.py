@@ -2,30 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder import Vector
 
+ROUNDING = 1e-4
+"""FAISS adds up in another order than `similarities`: two rows nearer to each other than this may change
+places. The largest difference seen over 100,000 unit vectors of 384 dimensions was 4e-7."""
 
-def nearest(vectors: Vector, question: Vector, count: int) -> tuple[NDArray[np.int64], Vector]:
-    """Return the numbers and similarities of the `count` rows nearest to `question`, best first.
+WIDER = 4
+"""Times as many rows are looked at when too few of those found are living."""
 
-    Exact: FAISS compares with every row of `vectors`, float32 (passages, dimension), where it lies,
-    so a memory-mapped matrix is not copied. Equal similarities come in row order.
-    Both results have min(count, passages) entries, int64 and float32.
+
+@dataclass(frozen=True, slots=True)
+class VectorPart:
+    """One segment's vectors as a snapshot sees them."""
+
+    vectors: Vector
+    """float32 (rows, dimension), unit length."""
+    numbers: NDArray[np.int32]
+    """int32 (rows,): the snapshot's number of the passage each row is of, -1 for one not to be found."""
+
+
+def nearest(parts: Sequence[VectorPart], question: Vector, count: int) -> tuple[NDArray[np.int64], Vector]:
+    """Return the passages of the `count` rows nearest to `question`, and how near, best first.
+
+    Exact: FAISS compares with every row where it lies, so that nothing mapped is copied. Equal similarities
+    come in the order of the passages, however these are spread over `parts`. int64 and float32, each
+    as long as there are rows, up to `count`.
     """
-    kept = min(count, len(vectors))
-    if not kept:
-        return np.zeros(0, np.int64), np.zeros(0, np.float32)
-    _, (found,) = faiss.knn(
-        np.ascontiguousarray(question[None, :]), vectors, kept, metric=faiss.METRIC_INNER_PRODUCT
-    )
-    # FAISS rounds otherwise than `similarities`; whichever way a row was found, its number is the same.
-    near = similarities(vectors, question, found)
-    order = np.lexsort((found, -near))
-    return found[order].astype(np.int64), near[order]
+    found = [_nearest(part, question, count) for part in parts]
+    numbers = np.concatenate([np.zeros(0, np.int64), *(one for one, _ in found)])
+    near = np.concatenate([np.zeros(0, np.float32), *(one for _, one in found)])
+    order = np.lexsort((numbers, -near))[:count]
+    return numbers[order], near[order]
+
+
+def _nearest(part: VectorPart, question: Vector, count: int) -> tuple[NDArray[np.int64], Vector]:
+    """Return those of the rows of one part that can be among the `count` nearest of all."""
+    living = int(np.count_nonzero(part.numbers >= 0))
+    if 2 * living < len(part.numbers):
+        rows = np.flatnonzero(part.numbers >= 0)
+        return part.numbers[rows].astype(np.int64), similarities(part.vectors, question, rows)
+    wanted = min(count, living)
+    # One more than wanted, to see whether the last one is clearly behind.
+    looked = min(count + 1 + len(part.numbers) - living, 2 * count + 1, len(part.numbers))
+    while looked:
+        _, (rows,) = faiss.knn(
+            np.ascontiguousarray(question[None, :]), part.vectors, looked, metric=faiss.METRIC_INNER_PRODUCT
+        )
+        near = similarities(part.vectors, question, rows)
+        alive = part.numbers[rows] >= 0
+        ranked = np.sort(near[alive])[::-1]
+        settled = len(ranked) >= wanted and near.min() < ranked[wanted - 1] - ROUNDING
+        if looked == len(part.numbers) or (wanted and settled):
+            return part.numbers[rows[alive]].astype(np.int64), near[alive]
+        looked = min(looked * WIDER, len(part.numbers))
+    return np.zeros(0, np.int64), np.zeros(0, np.float32)
 
 
 def similarities(vectors: Vector, question: Vector, rows: NDArray[np.int64]) -> Vector:

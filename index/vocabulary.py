@@ -6,22 +6,18 @@ and every rewrite is reported.
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import copy
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from corpus.document import BlockKind, Document, Passage, Span
-from corpus.formats import plain
+from corpus.document import Span
 from index.analysis import Word, terms, words
-
-ALIAS_FILE = "pullquote.aliases"
-"""In the corpus folder: `tf = TensorFlow`, one a line, `#` begins a comment."""
 
 SHORTEST_CORRECTED = 4
 """Words of fewer letters have too many neighbours to be corrected."""
@@ -41,6 +37,24 @@ class Rewrite:
     new: str
 
 
+class WordCounts:
+    """What some documents say about words: how often each is spelled how, what they define and compare."""
+
+    def __init__(self) -> None:
+        self.spellings: Counter[str] = Counter()
+        self.acronyms: Counter[tuple[str, str]] = Counter()
+        self.rivals: Counter[tuple[str, ...]] = Counter()
+
+    def define(self, acronyms: Iterable[tuple[str, str]], rivals: Iterable[tuple[str, ...]]) -> None:
+        """Add the acronyms that one document defines, and the header rows of its tables."""
+        self.acronyms.update(acronyms)
+        self.rivals.update(rivals)
+
+
+Forms = tuple[tuple[str, int], ...]
+"""How one word is spelled, and how often each way."""
+
+
 class Vocabulary:
     """The words of a corpus: which it knows, which are names, what stands for what."""
 
@@ -51,27 +65,88 @@ class Vocabulary:
         acronyms: Iterable[tuple[str, str]] = (),
         rivals: Iterable[tuple[str, ...]] = (),
         aliases: Iterable[tuple[str, str]] = (),
+        stands: Callable[[str], bool] | None = None,
     ) -> None:
-        """Know the words of `spellings`, counted as they are spelled."""
-        self._forms: dict[str, Counter[str]] = defaultdict(Counter)
+        """Know the words of `spellings`, counted as they are spelled.
+
+        `stands` says whether a term stands in any passage; without it the terms of `spellings` do.
+        """
+        self._forms: dict[str, Forms] = {}
+        self._add(spellings)
+        self._acronyms = Counter(acronyms)
+        self._groups = Counter(tuple(names) for names in rivals)
+        self._name(aliases, stands)
+
+    def _name(self, aliases: Iterable[tuple[str, str]], stands: Callable[[str], bool] | None) -> None:
+        self.acronyms = _by_short_form(self._acronyms)
+        self.aliases = {short.casefold(): long for short, long in aliases}
+        self._stands = stands
+
+    def _add(self, spellings: Mapping[str, int]) -> Set[str]:
+        """Change the counts of some spellings, and return the words they are of, folded."""
+        changed: dict[str, dict[str, int]] = {}
         for spelling, count in spellings.items():
             if count:
-                self._forms[spelling.casefold()][spelling] += count
-        self.acronyms = _by_short_form(acronyms)
-        self.aliases = {short.casefold(): long for short, long in aliases}
-        self._groups = [tuple(names) for names in rivals]
+                changed.setdefault(spelling.casefold(), {})[spelling] = count
+        for folded, counts in changed.items():
+            forms = self._forms.get(folded)
+            if forms:
+                for form, before in forms:
+                    counts[form] = counts.get(form, 0) + before
+            left = tuple((form, count) for form, count in counts.items() if count > 0)
+            if left:
+                self._forms[folded] = left
+            else:
+                self._forms.pop(folded, None)
+        return changed.keys()
+
+    def changed(
+        self,
+        *,
+        gone: WordCounts,
+        come: WordCounts,
+        aliases: Iterable[tuple[str, str]],
+        stands: Callable[[str], bool] | None,
+    ) -> Vocabulary:
+        """Return the vocabulary of the corpus after some documents have gone and others have come.
+
+        It knows what one made of all documents would; the words of documents that stay are not looked at.
+        """
+        after = copy.copy(self)
+        after._forms = dict(self._forms)
+        difference = Counter(come.spellings)
+        difference.subtract(gone.spellings)
+        touched = after._add(difference)
+        after._acronyms = self._acronyms + come.acronyms - gone.acronyms
+        after._groups = self._groups + come.rivals - gone.rivals
+        after._name(aliases, stands)
+        after._forget(touched)
+        return after
+
+    def _forget(self, touched: Set[str]) -> None:
+        """Bring what was derived from the words up to date; `touched` are those that changed."""
+        held = self.__dict__  # where cached properties keep their values
+        for name in ("names", "_compared", "_stems"):
+            held.pop(name, None)
+        if "_capitals" in held:
+            held["_capitals"] = (held["_capitals"] - touched) | {
+                one for one in touched if self._is_capital(one)
+            }
+        if "_correctable" in held:
+            stay = [word for word in held["_correctable"] if word not in touched]
+            held["_correctable"] = sorted(stay + [one for one in touched if self._is_correctable(one)])
 
     def __contains__(self, word: str) -> bool:
         return word.casefold() in self._forms
 
     def frequency(self, word: str) -> int:
         """Return how often the word stands in the corpus, however it is spelled."""
-        return sum(self._forms.get(word.casefold(), Counter()).values())
+        return sum(count for _, count in self._forms.get(word.casefold(), ()))
 
     def spelled(self, word: str) -> str:
         """Return the word as the corpus spells it most often; an unknown one unchanged."""
         forms = self._forms.get(word.casefold())
-        return max(forms, key=lambda form: (forms[form], form)) if forms else word
+        return max((count, form) for form, count in forms)[1] if forms else word
 
     def is_name(self, word: str) -> bool:
         """Return whether the corpus writes the word as a name."""
@@ -93,12 +168,12 @@ class Vocabulary:
 
     @cached_property
     def _capitals(self) -> frozenset[str]:
-        found = set()
-        for folded, forms in self._forms.items():
-            capital = sum(count for form, count in forms.items() if form != form.lower())
-            if capital >= NAME_SHARE * sum(forms.values()):
-                found.add(folded)
-        return frozenset(found)
+        return frozenset(filter(self._is_capital, self._forms))
+
+    def _is_capital(self, folded: str) -> bool:
+        forms = self._forms.get(folded, ())
+        capital = sum(count for form, count in forms if form != form.lower())
+        return bool(forms) and capital >= NAME_SHARE * sum(count for _, count in forms)
 
     def rivals(self, name: str) -> list[str]:
         """Return the things that the corpus's tables compare with `name`, most often compared first.
@@ -106,36 +181,40 @@ class Vocabulary:
         `name` may be one word of a longer name.
         """
         found: Counter[str] = Counter()
-        for group in self._compared:
+        for group, times in self._compared.items():
             own = [one for one in group if name.casefold() in (one.casefold(), *one.casefold().split())]
             if len(own) == 1:  # a word of several of them tells none from another
-                found.update(one for one in group if one != own[0])
-        return [one for one, _ in found.most_common()]
+                found.update({one: times for one in group if one != own[0]})
+        return sorted(found, key=lambda one: (-found[one], one))
 
     @cached_property
-    def _compared(self) -> list[tuple[str, ...]]:
-        """The header rows with a name in them: `PyTorch | TensorFlow`, and not `Default | Meaning`."""
-        return [
-            group
-            for group in self._groups
-            if any(word.text.casefold() in self._capitals for name in group for word in words(name))
-        ]
+    def _compared(self) -> dict[tuple[str, ...], int]:
+        """The header rows with a name in them, and how often: `PyTorch | TensorFlow` is one."""
+        return {
+            group: times
+            for group, times in self._groups.items()
+            if not self._capitals.isdisjoint(_folded_words(group))
+        }
 
     @cached_property
     def _correctable(self) -> list[str]:
-        return sorted(
-            folded for folded in self._forms if len(folded) >= SHORTEST_CORRECTED and folded.isalpha()
-        )
+        return sorted(filter(self._is_correctable, self._forms))
+
+    def _is_correctable(self, folded: str) -> bool:
+        return folded in self._forms and len(folded) >= SHORTEST_CORRECTED and folded.isalpha()
 
     @cached_property
     def _stems(self) -> frozenset[str]:
         return frozenset(term for folded in self._forms for term in terms(folded))
 
+    def _has_term(self, term: str) -> bool:
+        return term in self._stems if self._stands is None else self._stands(term)
+
     def knows(self, word: Word) -> bool:
         """Return whether the corpus has the word, a form of it, or all of its parts."""
-        if word.text in self or word.terms[0] in self._stems:
+        if word.text in self or self._has_term(word.terms[0]):
             return True
-        return len(word.terms) > 1 and all(part in self._stems for part in word.terms[1:])
+        return len(word.terms) > 1 and all(self._has_term(part) for part in word.terms[1:])
 
     def correction(self, word: str) -> str | None:
         """Return the word of the corpus that `word` is most likely a misspelling of, or None.
@@ -247,88 +326,14 @@ def _opening(word: str, form: str) -> int:
     return next((at for at, (one, two) in pairs if one != two), min(len(word), len(form)))
 
 
-def _by_short_form(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _by_short_form(pairs: Counter[tuple[str, str]]) -> dict[str, str]:
     """Return the long form of each acronym; the one defined most often where there are several."""
-    counted: dict[str, Counter[str]] = defaultdict(Counter)
-    for short, long in pairs:
-        counted[short][long] += 1
-    return {short: max(longs, key=lambda long: (longs[long], long)) for short, longs in counted.items()}
+    best: dict[str, tuple[int, str]] = {}
+    for (short, long), times in pairs.items():
+        best[short] = max(best.get(short, (0, "")), (times, long))
+    return {short: long for short, (_, long) in best.items()}
 
 
-IN_BRACKETS = re.compile(r"\(([^\W\d_][\w&.-]{1,9})\)")
-
-
-def acronyms(found: Iterable[Passage]) -> Iterator[tuple[str, str]]:
-    """Yield (short, long) for each `Long Form (LF)` in the passages.
-
-    After Schwartz and Hearst, "A simple algorithm for identifying abbreviation definitions in
-    biomedical text" (2003): the letters of the short form are looked for from the right, and the
-    first must begin a word.
-    """
-    seen: set[tuple[str, str]] = set()
-    for passage in found:
-        for match in IN_BRACKETS.finditer(passage.embedded):
-            short = match.group(1)
-            before = passage.embedded[max(0, match.start() - 120) : match.start()].rstrip()
-            long = _long_form(short, before)
-            if long is not None and (short, long) not in seen:
-                seen.add((short, long))
-                yield short, long
-
-
-def _long_form(short: str, before: str) -> str | None:
-    if sum(character.isupper() for character in short) < 2:
-        return None
-    at = len(before)
-    for number, letter in enumerate(reversed(short)):
-        if not letter.isalnum():
-            continue
-        first = number == len(short) - 1
-        at -= 1
-        while at >= 0 and not (
-            before[at].casefold() == letter.casefold()
-            and (not first or at == 0 or not before[at - 1].isalnum())
-        ):
-            at -= 1
-        if at < 0:
-            return None
-    long = before[at:]
-    longest = min(len(short) + 5, len(short) * 2)
-    if not 1 < len(long.split()) <= longest or "\n" in long or short in long.split():
-        return None
-    return long
-
-
-def rivals(document: Document) -> Iterator[tuple[str, ...]]:
-    """Yield for each table the column headers that name things compared: all but the first column's."""
-    for block in document.blocks:
-        if block.kind is not BlockKind.TABLE or block.header is None:
-            continue
-        names = tuple(plain(document.text, cell.span, cell.markup) for cell in block.header.cells[1:])
-        if len(names) > 1 and all(names) and all(name[0].isupper() for name in names):
-            yield names
-
-
-def read_aliases(data: bytes) -> tuple[tuple[tuple[str, str], ...], str | None]:
-    """Return the (short, long) pairs of an alias file, and what is wrong with it, if anything.
-
-    A line that cannot be read is named by its number and left out; the others hold.
-    """
-    try:
-        lines = data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        return (
-            (),
-            f"not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}; save the file as UTF-8",
-        )
-    pairs: list[tuple[str, str]] = []
-    wrong: list[int] = []
-    for number, line in enumerate(lines, start=1):
-        bare = line.partition("#")[0].strip()
-        short, equals, long = (part.strip() for part in bare.partition("="))
-        if equals and short and long and len(list(words(short))) == 1:
-            pairs.append((short, long))
-        elif bare:
-            wrong.append(number)
-    shown = ", ".join(map(str, wrong[:5]))
-    return tuple(pairs), f"line {shown}: write `one-word = what it stands for`" if wrong else None
+@lru_cache(maxsize=65_536)
+def _folded_words(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(word.text.casefold() for name in names for word in words(name))

@@ -19,8 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from corpus.folder import CorpusError
 from index.build import Progress as BuildProgress
 from index.encoder import EncoderError
+from index.manifest import SnapshotError
 from index.models import encoder_folder
-from index.snapshot import SnapshotError
 from index.store import Locked, NoIndex, Store
 from service import logs
 from service.filters import AT_TERMINAL, is_pair, wanted_of
@@ -161,7 +161,7 @@ def index(
 ) -> None:
     """Make the index follow the corpus folder. A running server takes it up by itself."""
     settings = _settings(corpus=corpus, data=data, model=model)
-    from service.live import build_index, plan_index
+    from service.outside import build_index, plan_index
 
     with _explained():
         if dry_run:
@@ -217,7 +217,7 @@ def ask(
     settings = _settings(corpus=corpus, data=data, model=model)
     from service import show, wire
     from service.answer import ask as put
-    from service.live import open_index
+    from service.outside import open_index
     from service.threshold import threshold_of
 
     with _explained():
@@ -253,7 +253,7 @@ def search(
     settings = _settings(corpus=corpus, data=data, model=model)
     from service import show, wire
     from service.answer import ask as put
-    from service.live import open_index
+    from service.outside import open_index
 
     with _explained():
         opened = open_index(settings)

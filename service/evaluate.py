@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from index.writer import sync
+from corpus.durable import sync
 from service import schemas
 from service.askers import Asker, CannotMeasure, ask_here, ask_server, missing_files, server_threshold
 from service.figures import Figures, Outcome, curve, figures
 from service.known import BadQuestions, KnownQuestion, judge, read_questions
-from service.live import open_index
+from service.outside import open_index
 from service.plots import can_plot
 from service.settings import Settings
 from service.threshold import FILE, threshold_of

@@ -6,20 +6,24 @@ files stay readable until the last request on it is done, even where they were p
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
+from collections.abc import Iterator, Set
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 
 import structlog
 
-from corpus.folder import Change
-from index.build import Progress
-from index.encoder import Encoder, EncoderError, OnnxEncoder
-from index.models import open_encoder, serving_export
-from index.refresh import open_builder, refresh, rehearse
+from corpus.folder import Seen
+from index.encoder import Encoder, EncoderError
+from index.manifest import SnapshotError
+from index.models import open_encoder
+from index.refresh import Reading, merge_due, refresh, rehearse
 from index.snapshot import Snapshot
 from index.store import Locked, NoIndex, Store
 from service.answer import Index, NotFound, ask
-from service.jobs import Counts, Job, Jobs, Mode, now
+from service.jobs import Job, Jobs, Mode, now
 from service.settings import Settings
 
 FOLLOW_SECONDS = 0.5
@@ -27,6 +31,16 @@ FOLLOW_SECONDS = 0.5
 
 WAIT_FOR_LOCK_SECONDS = 30.0
 """How long a refresh waits for another process that is writing before it fails."""
+
+BUILDING_NICENESS = 10
+"""Of the threads that build and merge: where both want the processor, a question gets it."""
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread that builds may keep the interpreter from one that answers; Python's own 5 ms, dozens of
+times in one question, were felt."""
+
+ENCODED_PER_SECOND = 60.0
+"""Passages, by the export on two cores: what a dry run reckons with until a refresh has shown better."""
 
 log = structlog.get_logger()
 
@@ -46,14 +60,21 @@ class Live:
         """Serve the newest whole snapshot of the settings' data folder; `open` takes it up."""
         self.settings = settings
         self.store = Store(settings.data)
-        self.jobs = Jobs()
+        self.jobs = Jobs(settings.data)
         self.index: Index | None = None
         self.last_failure: Failure | None = None
         self.damage: list[str] = []
+        self._older: dict[str, Index] = {}
+        self._seen = Seen()
+        self._pace = ENCODED_PER_SECOND
         self._pointer: tuple[int, int] | None = None
         self._swap = threading.Lock()
+        self._asking = threading.Lock()
+        self._writing = threading.Lock()
         self._stop = threading.Event()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refresh")
+        self._worker = _background("refresh")
+        self._merger = _background("merge")
+        self._merging = threading.Lock()
         self._follower = threading.Thread(target=self._follow, name="follow", daemon=True)
 
     def open(self) -> None:
@@ -63,7 +84,9 @@ class Live:
         """
         if self.index is not None:
             return
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._take_up()
+        self.jobs.open()
         self._follower.start()
 
     def close(self) -> None:
@@ -72,8 +95,10 @@ class Live:
         for job in self.jobs.unfinished():
             job.cancel()
         self._worker.shutdown(wait=True)
+        self._merger.shutdown(wait=True)
         if self._follower.is_alive():
             self._follower.join()
+        self.jobs.close()
 
     @property
     def current(self) -> Index:
@@ -82,20 +107,55 @@ class Live:
             raise NoIndex("the index is not open yet; wait until /readyz says so")
         return self.index
 
+    def index_of(self, version: str) -> Index | None:
+        """Return the Index of a kept version, or None. Raises SnapshotError when it is damaged."""
+        current = self.current
+        if version == current.snapshot.version:
+            return current
+        with self._swap:
+            kept = self.store.kept()
+            self._older = {one: held for one, held in self._older.items() if one in kept}
+            if version in kept and version not in self._older:
+                snapshot = self.store.open(version)
+                self._older[version] = Index(snapshot, self._encoder_of(snapshot))
+            return self._older.get(version)
+
     @property
     def building(self) -> bool:
         """Return whether a refresh is under way."""
         return any(job.state == "running" and not job.dry_run for job in self.jobs.unfinished())
 
-    def request_refresh(self, mode: Mode, *, dry_run: bool = False) -> Job:
-        """Return the job that will make the index follow every change made until now."""
-        waiting = None if dry_run else self.jobs.waiting(mode)
-        if waiting is not None:
-            return waiting
-        job = self.jobs.add(Job(mode, dry_run))
-        future = self._worker.submit(self._rehearse if dry_run else self._refresh, job)
-        future.add_done_callback(self._note)
-        return job
+    def request_refresh(
+        self, mode: Mode, *, dry_run: bool = False, only: Set[str] | None = None, key: str | None = None
+    ) -> Job:
+        """Return the job that will make the index follow every change made until now.
+
+        With `only`, ids and folders (ending in `/`), nothing else is looked at. The same `key` gives the same
+        job. Raises ValueError when the key was used for another kind of job, OSError when none can be kept.
+        """
+        with self._asking:
+            waiting = None if dry_run or key else self.jobs.joined(mode, only)
+            if waiting is not None:
+                return waiting
+            job = Job(mode, dry_run, set(only) if only is not None else None)
+            known = self.jobs.add(job, key)
+            if known is job:
+                future = self._worker.submit(self._rehearse if dry_run else self._refresh, job)
+                future.add_done_callback(self._note)
+            return known
+
+    def roll_back(self, version: str) -> Index:
+        """Make a kept snapshot the one in use until the next refresh that is asked for, and return it.
+
+        Raises NoIndex when it is not kept, SnapshotError when it is damaged, Locked or OSError.
+        """
+        with self._held():
+            if version not in self.store.kept():
+                raise NoIndex(f"no snapshot {version} is kept; kept are {', '.join(self.store.kept())}")
+            self.store.open(version)
+            self.store.point(version, pinned=True)
+            self._take_up()
+        return self.current
 
     def _note(self, future: Future[None]) -> None:
         error = None if future.cancelled() else future.exception()
@@ -103,62 +163,97 @@ class Live:
             self.last_failure = Failure(now(), str(error) or type(error).__name__)
             log.error("refresh failed", problem=self.last_failure.problem)
 
-    def _refresh(self, job: Job) -> None:
-        with job.running():
-            self._wait_for_lock(job)
-            self.last_failure = None
-
-    def _wait_for_lock(self, job: Job) -> None:
-        """Run the refresh as soon as no other process is writing."""
-        waited = 0.0
-        while True:
+    @contextmanager
+    def _held(self, job: Job | None = None) -> Iterator[None]:
+        """Hold the data folder, waiting for whoever else writes. Raises Locked when that takes too long."""
+        with self._writing:
+            waited = 0.0
+            while True:
+                try:
+                    held = self.store.writing()
+                    held.__enter__()
+                    break
+                except Locked:
+                    if job is not None:
+                        job.progress.tell()
+                    if waited >= WAIT_FOR_LOCK_SECONDS or self._stop.wait(FOLLOW_SECONDS):
+                        raise
+                    waited += FOLLOW_SECONDS
             try:
-                with self.store.writing():
-                    self._refresh_now(job)
-                return
-            except Locked:
-                job.progress.tell()
-                if waited >= WAIT_FOR_LOCK_SECONDS or self._stop.wait(FOLLOW_SECONDS):
-                    raise
-                waited += FOLLOW_SECONDS
+                yield
+            finally:
+                held.__exit__(None, None, None)
+
+    def _refresh(self, job: Job) -> None:
+        with self.jobs.running(job), self._held(job):
+            self._refresh_now(job)
+            self.last_failure = None
 
     def _refresh_now(self, job: Job) -> None:
         self._take_up()  # another process may have published since
-        previous = self.current.snapshot
         result = refresh(
             self.store,
-            self.settings.corpus,
-            previous,
+            self._reading(job),
+            self.current.snapshot,
             job.progress,
             encoder=self._builder,
-            largest=self.settings.max_document_bytes,
             full=job.mode == "full",
         )
         self._take_up()
-        change = result.change
-        job.version = result.version
-        job.documents = {"added": change.added, "changed": change.changed, "removed": change.removed}
-        job.counts = _counts(change, result.skipped, result.passages, job.progress.encoded)
-        log.info("index refreshed", version=result.version, published=result.published, **_shown(job.counts))
+        job.tell(
+            result.change,
+            result.version,
+            skipped=result.skipped,
+            passages=result.passages,
+            encoded=job.progress.encoded,
+        )
+        log.info("index refreshed", version=result.version, published=result.published, **_shown(job))
+        if result.published:
+            self._merger.submit(self._merge)
+
+    def _reading(self, job: Job) -> Reading:
+        # A full rebuild trusts no date, however unlikely it is to be wrong.
+        seen = Seen() if job.mode == "full" else self._seen
+        only = frozenset(job.only) if job.only is not None else None
+        return Reading(self.settings.corpus, self.settings.max_document_bytes, only, seen)
+
+    def _merge(self) -> None:
+        """Carry out the merges that are due, holding the folder only to make each one count."""
+        if not self._merging.acquire(blocking=False):
+            return
+        try:
+            while not self._stop.is_set():
+                commit = merge_due(self.store, self.current.snapshot)
+                if commit is None:
+                    return
+                with self._held():
+                    fitted = commit()
+                    self._take_up()
+                log.info("segments merged", fitted=fitted, segments=len(self.current.snapshot.segments))
+        except (OSError, SnapshotError, Locked) as error:
+            # Nothing but speed depends on it, and the next refresh tries again.
+            log.warning("segments not merged", problem=str(error))
+        finally:
+            self._merging.release()
 
     def _builder(self, _fresh: bool, _changed: int) -> Encoder:
         """Return the encoder in use: the server builds on the export, never on torch."""
         return self.current.encoder
 
     def _rehearse(self, job: Job) -> None:
-        with job.running():
+        with self.jobs.running(job):
             index = self.current
             planned, total, encoded = rehearse(
-                self.settings.corpus,
-                index.snapshot,
-                index.encoder,
-                largest=self.settings.max_document_bytes,
-                full=job.mode == "full",
+                self._reading(job), index.snapshot, index.encoder, full=job.mode == "full"
             )
-            change = planned.change
-            job.version = planned.version
-            job.documents = {"added": change.added, "changed": change.changed, "removed": change.removed}
-            job.counts = _counts(change, len(planned.skipped), total, encoded)
+            job.estimated_seconds = round(encoded / self._pace, 1)
+            job.tell(
+                planned.change,
+                planned.version,
+                skipped=len(planned.skipped),
+                passages=total,
+                encoded=encoded,
+            )
 
     def _follow(self) -> None:
         """Take up what other processes publish, until `close`."""
@@ -181,11 +276,15 @@ class Live:
             snapshot = self.store.open_current(damage.append)
             for problem in damage:
                 log.error("snapshot refused", problem=problem)
-            if self.index is None or snapshot.version != self.index.snapshot.version:
+            held = self.index.snapshot if self.index else None
+            if held is None or snapshot.manifest != held.manifest:
+                if held is not None:
+                    snapshot.take_words_of(held)
                 index = Index(snapshot, self._encoder_of(snapshot))
                 _self_test(index)
                 self.index = index
-                log.info("index in use", version=snapshot.version, passages=snapshot.passages)
+                if held is None or held.version != snapshot.version:
+                    log.info("index in use", version=snapshot.version, passages=snapshot.passages)
             self.damage = damage
             self._pointer = pointer
 
@@ -194,6 +293,16 @@ class Live:
         if self.index is not None and self.index.encoder.export.fingerprint == fingerprint:
             return self.index.encoder
         return open_encoder(self.store, self.settings.model, fingerprint)
+
+
+def _background(name: str) -> ThreadPoolExecutor:
+    """Return one thread that gives way to those that answer."""
+
+    def give_way() -> None:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BUILDING_NICENESS)
+
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name, initializer=give_way)
 
 
 def _self_test(index: Index) -> None:
@@ -213,75 +322,9 @@ def _self_test(index: Index) -> None:
     if not found and not (isinstance(reply.verdict, NotFound) and reply.verdict.reason == "not_a_question"):
         raise NoIndex(
             f"snapshot {snapshot.version} does not find its own first passage; "
-            "remove its folder and run `pullquote index`"
+            "remove its file and run `pullquote index`"
         )
 
 
-def build_index(settings: Settings, progress: Progress, *, full: bool = False) -> Counts:
-    """Make the index follow the folder from outside the server, and return the counts.
-
-    Raises Locked when another process is writing, and whatever `refresh` raises.
-    """
-    store = Store(settings.data)
-    with store.writing():
-        try:
-            previous = store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
-        except NoIndex:
-            previous = None
-        result = refresh(
-            store,
-            settings.corpus,
-            previous,
-            progress,
-            encoder=open_builder(store, settings.model),
-            largest=settings.max_document_bytes,
-            full=full,
-        )
-    return _counts(result.change, result.skipped, result.passages, progress.encoded)
-
-
-def plan_index(settings: Settings, *, full: bool = False) -> Counts:
-    """Return what `build_index` would do; touches nothing.
-
-    Raises EncoderError where no encoder has been exported yet.
-    """
-    store = Store(settings.data)
-    try:
-        previous = store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
-    except NoIndex:
-        previous = None
-    export = serving_export(store, settings.model)
-    if export is None:
-        raise EncoderError(
-            "nothing has been built yet, so there is no encoder to plan with; run `pullquote index`"
-        )
-    planned, total, encoded = rehearse(
-        settings.corpus, previous, OnnxEncoder(export[0]), largest=settings.max_document_bytes, full=full
-    )
-    return _counts(planned.change, len(planned.skipped), total, encoded)
-
-
-def open_index(settings: Settings) -> Index:
-    """Return the newest whole snapshot with its encoder, for one question from the command line.
-
-    Raises NoIndex or EncoderError.
-    """
-    store = Store(settings.data)
-    snapshot = store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
-    return Index(snapshot, open_encoder(store, settings.model, snapshot.manifest.fingerprint))
-
-
-def _counts(change: Change, skipped: int, passages: int, encoded: int) -> Counts:
-    return Counts(
-        added=len(change.added),
-        changed=len(change.changed),
-        removed=len(change.removed),
-        unchanged=len(change.unchanged),
-        skipped=skipped,
-        passages=passages,
-        encoded=encoded,
-    )
-
-
-def _shown(counts: Counts) -> dict[str, int]:
-    return {name: getattr(counts, name) for name in Counts.__slots__}
+def _shown(job: Job) -> dict[str, int]:
+    return {name: getattr(job.counts, name) for name in job.counts.__slots__} if job.counts else {}

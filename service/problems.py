@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from corpus.folder import CorpusError
 from index.encoder import EncoderError
-from index.snapshot import SnapshotError
+from index.manifest import SnapshotError
 from index.store import Locked, NoIndex
 from service import schemas
 

@@ -273,6 +273,7 @@ class CountsOut(BaseModel):
     added: int
     changed: int
     removed: int
+    renamed: int
     unchanged: int
     skipped: int
     passages: int
@@ -288,9 +289,12 @@ class JobReply(BaseModel):
     dry_run: bool
     progress: ProgressOut
     counts: CountsOut | None
-    documents: dict[str, list[str]] = Field(description="Ids added, changed and removed.")
+    documents: dict[str, list[str]] = Field(
+        description="Ids added, changed, removed, and renamed as `old -> new`."
+    )
     index_version: str | None
     problem: str | None
+    estimated_seconds: float | None = Field(description="Of a dry run: how long the real one would take.")
     created_at: str
     finished_at: str | None
 

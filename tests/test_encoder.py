@@ -172,7 +172,7 @@ def test_the_article_finds_itself(encoder: OnnxEncoder, tmp_path: Path) -> None:
     found = passages(document, encoder.count_tokens, window=encoder.export.window)
     assert len(found) == held.passages > 10
     for row, passage in enumerate(found):
-        rows, similar = nearest(held.columns.vectors, encoder.encode_question(passage.embedded).vector, 1)
+        rows, similar = nearest(held.by_passage, encoder.encode_question(passage.embedded).vector, 1)
         assert rows[0] == row
         assert similar[0] == pytest.approx(1, abs=1e-5)
         reply = ask(Index(held, encoder), passage.span.of(document.text))

@@ -491,7 +491,7 @@ def test_fit_needs_an_index_here(tmp_path: Path) -> None:
 def article(tmp_path_factory: pytest.TempPathFactory, exported_encoder: Path) -> list[str]:
     """Return the flags that ask an index of the article."""
     from index.build import Progress
-    from service.live import build_index
+    from service.outside import build_index
 
     data = tmp_path_factory.mktemp("article")
     build_index(Settings(corpus=ROOT / "corpus/texts", data=data, model=str(exported_encoder)), Progress())

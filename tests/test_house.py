@@ -22,7 +22,7 @@ PEOPLE = {
     *("rich", "structlog", "typer"),
 }
 BUILDING = {"onnx", "onnxscript", "safetensors", "sentence_transformers", "sklearn", "torch", "transformers"}
-NUMBERS = {"bm25s", "faiss", "numpy", "onnxruntime", "scipy", "Stemmer", "tokenizers"}
+NUMBERS = {"faiss", "numpy", "onnxruntime", "scipy", "Stemmer", "tokenizers"}
 
 FORBIDDEN = {
     "corpus": {"index", "service", *PEOPLE, *BUILDING, *NUMBERS},
@@ -31,7 +31,6 @@ FORBIDDEN = {
 }
 
 DOORS = {
-    "bm25s": {"index/terms.py"},
     "faiss": {"index/vectors.py"},
     "onnxruntime": {"index/encoder.py", "index/export.py"},
     "tokenizers": {"index/encoder.py", "index/export.py"},
@@ -51,7 +50,7 @@ LONGEST = 400
 VAGUE = {"base", "common", "core", "helpers", "manager", "misc", "util", "utils"}
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "onnx")
-"""Never loaded by importing the application, where installed. (bm25s takes scipy along where that is.)"""
+"""Never loaded by importing the application, where installed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from index.store import Store
 from tests.server import ARTICLE, Home, Reply, Server, unwired, wait_for
 
 pytest_plugins = ("tests.server",)
@@ -182,7 +183,7 @@ def test_the_index_follows_the_folder(home: Home, start: Start) -> None:
     assert server.get("/v1/index")["version"] == before["version"]
     job = server.reindex()
     assert job["counts"] == plan["counts"] and job["index_version"] == plan["index_version"]
-    assert job["documents"] == {"added": ["observatory.md"], "changed": [], "removed": []}
+    assert job["documents"] == {"added": ["observatory.md"], "changed": [], "removed": [], "renamed": []}
     # Only the new document's passages went through the encoder.
     assert (job["counts"]["encoded"], job["counts"]["unchanged"]) == (1, 1)
     assert job["counts"]["passages"] == before["passages"] + 1
@@ -309,8 +310,8 @@ def test_a_server_killed_while_it_builds_starts_with_the_old_index_and_catches_u
     old = server.get("/v1/index")["version"]
     many_documents(home, 30)
     planned = server.reindex(dry_run=True)["index_version"]
-    server.request_reindex()
-    wait_for(lambda: is_building(server) and [*home.data.glob("snapshots/.draft-*")], "a draft")
+    job = server.request_reindex()
+    wait_for(lambda: server.get(f"/v1/jobs/{job}")["progress"]["done"], "some of the build")
     server.kill()
     assert home.snapshots() == [old]
 
@@ -318,7 +319,7 @@ def test_a_server_killed_while_it_builds_starts_with_the_old_index_and_catches_u
     assert again.ask(DEVELOPER)["answer"]["text"] == "Facebook AI Research"
     wait_for(lambda: again.get("/v1/index")["version"] == planned, "the new version")
     assert "Ilse Brandt" in again.ask(WHO_OPENED)["answer"]["text"]
-    assert [*home.data.glob("snapshots/.draft-*")] == []
+    assert [*home.data.rglob(".*")] == []
 
 
 @pytest.mark.slow
@@ -347,15 +348,37 @@ def damage(path: Path) -> None:
 def test_a_damaged_snapshot_is_refused_and_made_again(home: Home, start: Start) -> None:
     home.write("observatory.md", OBSERVATORY)
     assert home.run("index").returncode == 0
-    newest = home.snapshots()[0]
-    damage(home.data / "snapshots" / newest / "vectors")
+    newest, before = home.snapshots()
+    store = Store(home.data)
+    new, old = ({used.file.name for used in store.manifest(one).segments} for one in (newest, before))
+    (own,) = new - old
+    damage(home.data / "segments" / f"{own}.segment")
     server = start(home)
     assert server.ask(DEVELOPER)["answer"]["text"] == "Facebook AI Research"
     refused = [one for one in server.messages() if one["event"] == "snapshot refused"]
-    assert newest in refused[0]["problem"] and "vectors" in refused[0]["problem"]
+    assert own in refused[0]["problem"]
     wait_for(lambda: server.get("/v1/index")["version"] == newest, "the damaged version, made again")
     assert "Ilse Brandt" in server.ask(WHO_OPENED)["answer"]["text"]
     assert home.run("verify").returncode == 0
+
+
+@pytest.mark.slow
+def test_where_every_snapshot_is_damaged_only_what_is_lost_is_made_again(home: Home, start: Start) -> None:
+    many_documents(home, 3)
+    assert home.run("index").returncode == 0
+    store = Store(home.data)
+    (first,), (_, own) = (
+        [one.file.name for one in store.manifest(version).segments] for version in reversed(home.snapshots())
+    )
+    damage(home.data / "segments" / f"{first}.segment")
+    done = home.run("index", "--json")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    assert 0 < counts["encoded"] < counts["passages"]
+    assert own in [one.file.name for one in store.manifest(store.kept()[0]).segments]
+    server = start(home)
+    assert server.ask(DEVELOPER)["answer"]["text"] == "Facebook AI Research"
+    assert server.get("/v1/index")["damaged"] == []
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.vocabulary import Rewrite, Vocabulary, _long_form, read_aliases, rewrite
+from index.definitions import _long_form, read_aliases
+from index.vocabulary import Rewrite, Vocabulary, rewrite
 
 CORPUS = {
     "PyTorch": 9,

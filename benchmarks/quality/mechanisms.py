@@ -63,7 +63,7 @@ def _no_statements(_: object) -> object:
     """Return the ranking by meaning over passages alone."""
 
     def by_meaning(snapshot: Any, question: Any, among: Any, pool: int) -> Any:
-        rows, _near = search._nearest(snapshot.columns.vectors, question, among, pool)
+        rows, _near = nearest(search._among(snapshot.by_passage, among), question, pool)
         return rows, {}
 
     return by_meaning

@@ -99,9 +99,7 @@ def latencies(whole: dict[str, list[Outcome]]) -> str:
 def machine(sets: Sequence[Set]) -> str:
     """Return what was measured, on what, with what."""
     export = sets[0].index.encoder.export
-    libraries = ", ".join(
-        f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "faiss-cpu", "bm25s")
-    )
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "faiss-cpu"))
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, Pullquote {__version__}; "
         f"{os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()};\n{libraries};\n"

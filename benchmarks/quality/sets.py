@@ -12,7 +12,7 @@ from index.encoder import Encoder, Encoding, OnnxEncoder
 from index.models import is_export
 from service.answer import Index
 from service.known import KnownQuestion, read_questions
-from service.live import build_index, open_index
+from service.outside import build_index, open_index
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

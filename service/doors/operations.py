@@ -146,6 +146,7 @@ def _job(job: Job) -> schemas.JobReply:
         documents={kind: list(ids) for kind, ids in job.documents.items()},
         index_version=job.version,
         problem=job.problem,
+        estimated_seconds=job.estimated_seconds,
         created_at=job.created_at,
         finished_at=job.finished_at,
     )

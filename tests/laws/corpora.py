@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from corpus.document import Document
 from corpus.folder import Source, scan
 from corpus.formats import parse
-from index.build import Progress, build, plan
+from index.build import Progress, build
 from index.encoder import Encoder
+from index.manifest import Manifest
+from index.plan import Plan, plan
 from index.snapshot import Snapshot
 from index.store import Store
 from tests.laws.standin import StandIn
@@ -189,8 +192,26 @@ def made(
     """Return the snapshot of `files`, built in the new `folder`."""
     folder.mkdir(parents=True)
     used = encoder or StandIn()
-    planned = plan(previous, sources(files), used.export.fingerprint)
-    return Snapshot(folder, build(planned, previous, used, folder, Progress()))
+    store = Store(folder)
+    with store.writing():
+        store.publish(
+            new_manifest(store, plan(previous, sources(files), used.export.fingerprint), previous, used)
+        )
+    return store.open_current(_refuse)
+
+
+def new_manifest(
+    store: Store,
+    planned: Plan,
+    previous: Snapshot | None,
+    encoder: Encoder,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Return the manifest of `planned`, its segments in `store`; those of `previous` are brought there."""
+    for segment, used in zip(previous.segments, previous.manifest.segments, strict=True) if previous else ():
+        if not used.file.path(store.folder / "segments").exists():
+            shutil.copy(segment.path, store.folder / "segments")
+    return build(planned, previous, encoder, store.add_segment, progress or Progress())
 
 
 def laid(files: Mapping[str, bytes], folder: Path) -> Path:
@@ -208,8 +229,8 @@ def published(
     """Return the snapshot of the folder `corpus`, published in `store` and opened again."""
     used = encoder or StandIn()
     planned = plan(previous, scan(corpus, largest=LARGEST), used.export.fingerprint)
-    with store.writing(), store.draft() as draft:
-        store.publish(draft, build(planned, previous, used, draft, Progress()))
+    with store.writing():
+        store.publish(new_manifest(store, planned, previous, used))
     return store.open_current(_refuse)
 
 

@@ -139,8 +139,7 @@ def test_exactly_the_matching(
 
 def said(held: Snapshot, passage: int) -> tuple[int, ...]:
     """Return the terms of a passage's own words."""
-    own = held.columns.passages[passage]["context_terms"]
-    return tuple(held.terms_of(passage)[own:].tolist())
+    return tuple(held.own_terms_of(passage).tolist())
 
 
 @given(shelves(), filters(), st.lists(st.sampled_from(PHRASES), min_size=1, max_size=3).map(" ".join))

@@ -6,16 +6,17 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.folder import Source, scan
-from index.build import Progress, build, plan
-from index.refresh import rehearse
-from index.snapshot import Snapshot
+from corpus.folder import Skipped, Source, scan
+from index.build import Progress, build
+from index.plan import plan
+from index.refresh import Reading, rehearse
 from index.store import Store
 from service.answer import Index, ask
-from tests.laws.corpora import LARGEST, Files, folders, laid, made, share, sources
+from tests.laws.corpora import LARGEST, Files, folders, laid, made, new_manifest, share, sources
 from tests.laws.standin import StandIn
 
 ODD = st.text(
@@ -74,10 +75,11 @@ def test_any_folder(things: list[tuple[bytes, str, bytes]]) -> None:
         found = list(scan(corpus, largest=LARGEST))
         encoder = StandIn()
         planned = plan(None, found, encoder.export.fingerprint)
-        rehearse(corpus, None, encoder, largest=LARGEST, full=False)
-        (Path(aside) / "index").mkdir()
-        manifest = build(planned, None, encoder, Path(aside) / "index", Progress())
-        snapshot = Snapshot(Path(aside) / "index", manifest)
+        rehearse(Reading(corpus, LARGEST), None, encoder, full=False)
+        store = Store(Path(aside) / "data")
+        with store.writing():
+            store.publish(build(planned, None, encoder, store.add_segment, Progress()))
+        snapshot = store.open_current(pytest.fail)
         listed = [one.id for one in snapshot.documents] + [one.id for one in snapshot.skipped]
         assert sorted(listed) == sorted(one.id for one in found)
         assert all(one.reason for one in snapshot.skipped)
@@ -95,7 +97,7 @@ def test_order_of_files(files: Files, random: object) -> None:
         one, two = laid(files, Path(aside) / "one"), laid(shuffled, Path(aside) / "two")
 
         def seen(folder: Path) -> list[tuple[str, str]]:
-            return [(one.id, one.sha if isinstance(one, Source) else one.reason) for one in scan(folder)]
+            return [(one.id, one.reason if isinstance(one, Skipped) else one.sha) for one in scan(folder)]
 
         assert seen(one) == seen(two) == [(one.id, one.sha) for one in sources(files)]
 
@@ -120,16 +122,19 @@ def test_rehearsal(before: Files, after: Files) -> None:
         held = made(before, Path(aside) / "held")
         corpus, encoder, progress = laid(after, Path(aside) / "corpus"), StandIn(), Progress()
         corpus.mkdir(exist_ok=True)
-        planned, total, encoded = rehearse(corpus, held, encoder, largest=LARGEST, full=False)
+        planned, total, encoded = rehearse(Reading(corpus, LARGEST), held, encoder, full=False)
         store = Store(Path(aside) / "data")
-        with store.writing(), store.draft() as draft:
-            manifest = build(
-                plan(held, scan(corpus), encoder.export.fingerprint), held, encoder, draft, progress
+        with store.writing():
+            manifest = new_manifest(
+                store, plan(held, scan(corpus), encoder.export.fingerprint), held, encoder, progress
             )
-        assert (manifest.version, manifest.counts["passages"]) == (planned.version, total)
+        assert (manifest.version, manifest.passages) == (planned.version, total)
         assert progress.encoded == encoded
-        assert progress.done == progress.passages == total
+        assert progress.done == progress.passages <= total
         changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
-        assert set(planned.change.added) == after.keys() - before.keys()
-        assert set(planned.change.removed) == before.keys() - after.keys()
+        gone = {*planned.change.removed, *(old for old, _ in planned.change.renamed)}
+        come = {*planned.change.added, *(new for _, new in planned.change.renamed)}
+        assert come == after.keys() - before.keys()
+        assert gone == before.keys() - after.keys()
+        assert all(before[old] == after[new] for old, new in planned.change.renamed)
         assert set(planned.change.changed) == changed

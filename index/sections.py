@@ -1,0 +1,104 @@
+"""A file of named arrays: written once from front to back, mapped whole, vouched for by its SHA-256.
+
+MAGIC, the sections (each from a multiple of ALIGNMENT), a directory in JSON, its length, MAGIC again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAGIC = b"PQSEG\x00\x00\x01"
+ALIGNMENT = 64
+"""Bytes. A cache line, and more than any element needs: sections are used where they lie."""
+
+
+class SectionsError(Exception):
+    """A file of sections cannot be used; the message names it and what is wrong."""
+
+
+class SectionsWriter:
+    """Writes one file, section after section."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the file at `path`."""
+        self._file = path.open("xb")
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._directory: dict[str, tuple[int, int]] = {}
+        self._write(MAGIC)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self._size += len(data)
+
+    def add(self, name: str, parts: Iterable[NDArray[Any] | bytes]) -> None:
+        """Append a section: the bytes of `parts`, one behind the other."""
+        self._write(bytes(-self._size % ALIGNMENT))
+        start = self._size
+        for part in parts:
+            # The views of an empty array cannot be cast.
+            data = part if isinstance(part, bytes) else np.ascontiguousarray(part).data if part.size else b""
+            self._write(data if isinstance(data, bytes) else data.cast("B"))
+        self._directory[name] = (start, self._size - start)
+
+    def finish(self, about: dict[str, Any]) -> tuple[int, str]:
+        """Make the file durable and return its size in bytes and its SHA-256; `about` is kept with it."""
+        directory = json.dumps({"sections": self._directory, "about": about}).encode()
+        self._write(directory)
+        self._write(len(directory).to_bytes(8, "little") + MAGIC)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.close()
+        return self._size, self._digest.hexdigest()
+
+    def close(self) -> None:
+        """Let go of the file, finished or not."""
+        self._file.close()
+
+
+class Sections:
+    """A file of sections, mapped read-only; it stays readable after the file is unlinked."""
+
+    def __init__(self, path: Path) -> None:
+        """Map the file at `path`. Raises SectionsError when it is not a whole file of sections."""
+        self._path = path
+        try:
+            self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
+            end = len(self._bytes) - len(MAGIC)
+            if bytes(self._bytes[: len(MAGIC)]) != MAGIC or bytes(self._bytes[end:]) != MAGIC:
+                raise ValueError("it does not begin and end as a segment of this layout does")
+            length = int.from_bytes(bytes(self._bytes[end - 8 : end]), "little")
+            values = json.loads(bytes(self._bytes[end - 8 - length : end - 8]))
+            self.about: dict[str, Any] = values["about"]
+            self._directory: dict[str, list[int]] = values["sections"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SectionsError(f"{path} cannot be used: {error}") from error
+
+    def array(self, name: str, dtype: np.dtype[Any], row: tuple[int, ...] = ()) -> NDArray[Any]:
+        """Return a section as a read-only array of rows of this type and shape."""
+        try:
+            start, size = self._directory[name]
+            part = np.asarray(self._bytes)[start : start + size]
+            return part.view(dtype).reshape(-1, *row)
+        except (KeyError, ValueError, TypeError) as error:
+            raise SectionsError(f"{self._path} cannot be used: section {name}: {error}") from error
+
+    def json(self, name: str) -> Any:
+        """Return what a section holds as JSON."""
+        return json.loads(self.array(name, np.dtype("u1")).tobytes())
+
+
+def file_digest(path: Path) -> tuple[int, str]:
+    """Return size in bytes and SHA-256 of a file. Raises OSError."""
+    with path.open("rb") as file:
+        seen = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), seen

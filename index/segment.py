@@ -1,0 +1,265 @@
+"""A Segment: some documents' passages, searchable, in one file that never changes.
+
+A snapshot is made of segments and of what in them is no longer there. A changed document comes in a segment
+of its own, so a change costs what it is large, and merges (index/merge.py) keep the segments few.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.columns import NAMES, Columns, layout, starts
+from index.encoder import Vector
+from index.sections import Sections, SectionsError, SectionsWriter, file_digest
+from index.terms import Postings, build_postings, merged_postings
+
+SUFFIX = ".segment"
+TEXTS = "texts"
+DOCUMENTS = "documents"
+SPELLINGS = "spellings"
+POSTINGS = {
+    "posting_terms": "<u8",
+    "posting_starts": "<i8",
+    "posting_passages": "<i4",
+    "posting_counts": "<i4",
+}
+
+
+class SegmentError(Exception):
+    """A segment cannot be used; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEntry:
+    """What the index knows of one document besides its text."""
+
+    id: str
+    title: str
+    sha: str
+    """SHA-256 of the canonical text."""
+    raw_sha: str
+    """SHA-256 of the file's bytes: equal means the file has not changed."""
+    format: str
+    bytes: int
+    """Size of the file."""
+    updated_at: str
+    """The file's modification time when this content was taken in, ISO 8601 in UTC. Never part of a
+    snapshot's identity."""
+    fields: tuple[tuple[str, str], ...]
+    text_bytes: int
+    """Length of the canonical text in UTF-8."""
+    passages: int
+    heading_names: tuple[tuple[int, str], ...]
+    """Start and words of each heading whose source has notation in it (`## Using **it**`)."""
+    acronyms: tuple[tuple[str, str], ...]
+    """Short and long forms that the document defines: `TensorFlow Extended (TFX)`."""
+    rivals: tuple[tuple[str, ...], ...]
+    """Column headers of its tables that stand for things compared, a tuple a table."""
+
+
+NESTED = ("fields", "heading_names", "acronyms", "rivals")
+
+
+def entry_from(values: dict[str, Any]) -> DocumentEntry:
+    """Return the entry that was written as JSON."""
+    return DocumentEntry(**{**values, **{key: tuple(tuple(one) for one in values[key]) for key in NESTED}})
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """A segment's file: what its bytes must be. The name is the beginning of their SHA-256."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+    def path(self, folder: Path) -> Path:
+        """Return where the file lies."""
+        return folder / f"{self.name}{SUFFIX}"
+
+    def verify(self, folder: Path) -> None:
+        """Compare the file with its size and SHA-256. Raises SegmentError that names it."""
+        path = self.path(folder)
+        try:
+            size, seen = file_digest(path)
+        except OSError as error:
+            raise SegmentError(f"{path}: {error.strerror}") from error
+        if (size, seen) != (self.bytes, self.sha256):
+            raise SegmentError(
+                f"{path} is damaged: {size} bytes with SHA-256 {seen[:16]}…, "
+                f"it should be {self.bytes} bytes and {self.sha256[:16]}…"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One document as it goes into a segment."""
+
+    entry: DocumentEntry
+    text: NDArray[np.uint8]
+    """uint8 (bytes,): the canonical text in UTF-8."""
+    columns: Columns
+    spellings: Sequence[str]
+    """What the numbers in `columns.words` stand for."""
+
+
+class Segment:
+    """Some documents' passages, mapped from one file that `SegmentFile.verify` has passed."""
+
+    def __init__(self, path: Path, dimension: int, token_dimension: int) -> None:
+        """Map the file at `path`. Raises SegmentError when it cannot be used."""
+        try:
+            self.path = path
+            sections = Sections(path)
+            sizes = layout(dimension, token_dimension)
+            # Each column has the type that `layout` gives it, which is beyond what a type checker follows.
+            mapped: Any = {name: sections.array(name, *sizes[name]) for name in NAMES}
+            self.columns = Columns(**mapped)
+            self.texts = sections.array(TEXTS, np.dtype("u1"))
+            self.documents = tuple(entry_from(values) for values in sections.json(DOCUMENTS))
+            self.spellings: list[str] = sections.json(SPELLINGS)
+            found: Any = [sections.array(name, np.dtype(kind)) for name, kind in POSTINGS.items()]
+            self.postings = Postings(*found)
+        except (SectionsError, ValueError, TypeError, KeyError) as error:
+            raise SegmentError(str(error)) from error
+        passages = self.columns.passages
+        self.heading_starts = starts(passages["headings"])
+        self.statement_starts = starts(passages["statements"])
+        self.candidate_starts = starts(passages["candidates"])
+        self.token_starts = starts(passages["tokens"])
+        self.term_starts = starts(passages["terms"])
+        self.word_starts = starts(passages["words"])
+        self.passage_starts = starts(np.array([one.passages for one in self.documents], dtype=np.int32))
+        self.text_starts = starts(np.array([one.text_bytes for one in self.documents], dtype=np.int32))
+        self.lengths = np.ascontiguousarray(passages["terms"])
+        self.statement_rows = np.repeat(np.arange(len(passages), dtype=np.int32), passages["statements"])
+
+    @property
+    def passages(self) -> int:
+        """Return how many passages there are."""
+        return len(self.columns.passages)
+
+    def rows_of(self, document: int) -> slice:
+        """Return which passages are of the document with that number in the segment."""
+        return slice(int(self.passage_starts[document]), int(self.passage_starts[document + 1]))
+
+    def text_of(self, document: int) -> NDArray[np.uint8]:
+        """Return the canonical text of a document in UTF-8, uint8 (bytes,)."""
+        return self.texts[self.text_starts[document] : self.text_starts[document + 1]]
+
+    def part(self, document: int) -> Part:
+        """Return one document's rows, nothing copied."""
+        rows = self.rows_of(document)
+        first, behind = rows.start, rows.stop
+        held = self.columns
+        columns = Columns(
+            passages=held.passages[rows],
+            headings=held.headings[self.heading_starts[first] : self.heading_starts[behind]],
+            candidates=held.candidates[self.candidate_starts[first] : self.candidate_starts[behind]],
+            vectors=held.vectors[rows],
+            statements=held.statements[self.statement_starts[first] : self.statement_starts[behind]],
+            tokens=held.tokens[self.token_starts[first] : self.token_starts[behind]],
+            offsets=held.offsets[self.token_starts[first] : self.token_starts[behind]],
+            terms=held.terms[self.term_starts[first] : self.term_starts[behind]],
+            words=held.words[self.word_starts[first] : self.word_starts[behind]],
+        )
+        return Part(self.documents[document], self.text_of(document), columns, self.spellings)
+
+    def spelled(self, document: int) -> Counter[str]:
+        """Return how often each spelling stands in a document."""
+        rows = self.rows_of(document)
+        words = self.columns.words[self.word_starts[rows.start] : self.word_starts[rows.stop]]
+        numbers, counts = np.unique(words, return_counts=True)
+        return Counter(
+            {self.spellings[at]: many for at, many in zip(numbers.tolist(), counts.tolist(), strict=True)}
+        )
+
+    def spelled_in_all(self) -> dict[str, int]:
+        """Return how often each spelling stands in the segment."""
+        counts = np.bincount(self.columns.words, minlength=len(self.spellings))
+        return dict(zip(self.spellings, counts.tolist(), strict=True))
+
+    def row_with(self, digest: bytes) -> int | None:
+        """Return a passage whose embedded text has this digest, or None."""
+        wanted = np.frombuffer(digest, dtype="<u8")
+        ordered, rows = self._digests
+        at = int(np.searchsorted(ordered, wanted[0]))
+        while at < len(ordered) and ordered[at] == wanted[0]:
+            if self.columns.passages["digest"][rows[at]].tobytes() == digest:
+                return int(rows[at])
+            at += 1
+        return None
+
+    @cached_property
+    def _digests(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """The first eight bytes of each passage's digest, ascending, and the passages in that order."""
+        halves = np.ascontiguousarray(self.columns.passages["digest"]).view("<u8").reshape(-1, 2)[:, 0]
+        order = np.argsort(halves, kind="stable")
+        return halves[order], order
+
+    def statements_at(self, row: int) -> Vector:
+        """Return the vectors of a passage's statements, float32 (statements, dimension)."""
+        return self.columns.statements[self.statement_starts[row] : self.statement_starts[row + 1]]
+
+
+def write_segment(path: Path, parts: Sequence[Part], postings: Postings | None = None) -> tuple[int, str]:
+    """Write a segment of `parts`, in their order, durably; return its size in bytes and its SHA-256.
+
+    The postings are made of the parts' terms where none are given.
+    """
+    spellings: dict[str, int] = {}
+    words = [_renumbered(part, spellings) for part in parts]
+    if postings is None:
+        terms = np.concatenate([np.zeros(0, np.uint64), *(part.columns.terms for part in parts)])
+        lengths = np.concatenate([np.zeros(0, np.int32), *(part.columns.passages["terms"] for part in parts)])
+        postings = build_postings(terms, lengths)
+    columns = (postings.terms, postings.starts, postings.passages, postings.counts)
+    arrays: list[NDArray[Any]] = [np.asarray(one) for one in columns]
+    file = SectionsWriter(path)
+    try:
+        for name in NAMES:
+            file.add(name, words if name == "words" else (getattr(part.columns, name) for part in parts))
+        file.add(TEXTS, (part.text for part in parts))
+        for (name, kind), array in zip(POSTINGS.items(), arrays, strict=True):
+            file.add(name, [array.astype(kind, copy=False)])
+        listing = [asdict(part.entry) for part in parts]
+        file.add(DOCUMENTS, [json.dumps(listing, ensure_ascii=False).encode()])
+        file.add(SPELLINGS, [json.dumps(list(spellings), ensure_ascii=False).encode()])
+        return file.finish({"documents": len(parts)})
+    finally:
+        file.close()
+
+
+def _renumbered(part: Part, numbers: dict[str, int]) -> NDArray[np.int32]:
+    """Return a part's words as numbers of the new segment's spellings; new ones are added to `numbers`."""
+    old, where = np.unique(part.columns.words, return_inverse=True)
+    new = [numbers.setdefault(part.spellings[at], len(numbers)) for at in old.tolist()]
+    return np.asarray(new, dtype=np.int32)[where].reshape(-1)
+
+
+def merged(path: Path, sources: Iterable[tuple[Segment, Sequence[int]]]) -> tuple[int, str]:
+    """Write one segment of the given documents of several; return its size and SHA-256.
+
+    Nothing is encoded, and no more than one column is in memory at a time.
+    """
+    parts: list[Part] = []
+    numbered: list[tuple[Postings, NDArray[np.int32]]] = []
+    passages = 0
+    for segment, documents in sources:
+        numbers = np.full(segment.passages, -1, dtype=np.int32)
+        for document in documents:
+            rows = segment.rows_of(document)
+            numbers[rows] = np.arange(passages, passages + rows.stop - rows.start, dtype=np.int32)
+            passages += rows.stop - rows.start
+            parts.append(segment.part(document))
+        numbered.append((segment.postings, numbers))
+    return write_segment(path, parts, merged_postings(numbered) if numbered else None)

@@ -1,0 +1,78 @@
+"""The index from outside the server: build it, plan a build, open it for one question."""
+
+from __future__ import annotations
+
+import structlog
+
+from index.build import Progress
+from index.encoder import EncoderError, OnnxEncoder
+from index.models import open_encoder, serving_export
+from index.refresh import Reading, merge_all, open_builder, refresh, rehearse
+from index.snapshot import Snapshot
+from index.store import NoIndex, Store
+from service.answer import Index
+from service.jobs import Counts, counts_of
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+
+def build_index(settings: Settings, progress: Progress, *, full: bool = False) -> Counts:
+    """Make the index follow the folder from outside the server, and return the counts.
+
+    Raises Locked when another process is writing, and whatever `refresh` raises.
+    """
+    store = Store(settings.data)
+    with store.writing():
+        previous = _previous(store)
+        result = refresh(
+            store,
+            _reading(settings),
+            previous,
+            progress,
+            encoder=open_builder(store, settings.model),
+            full=full,
+        )
+        if result.published:
+            merge_all(store, store.open(result.version), everything=full or previous is None)
+    return counts_of(
+        result.change, skipped=result.skipped, passages=result.passages, encoded=progress.encoded
+    )
+
+
+def plan_index(settings: Settings, *, full: bool = False) -> Counts:
+    """Return what `build_index` would do; touches nothing.
+
+    Raises EncoderError where no encoder has been exported yet.
+    """
+    store = Store(settings.data)
+    export = serving_export(store, settings.model)
+    if export is None:
+        raise EncoderError(
+            "nothing has been built yet, so there is no encoder to plan with; run `pullquote index`"
+        )
+    planned, total, encoded = rehearse(
+        _reading(settings), _previous(store), OnnxEncoder(export[0]), full=full
+    )
+    return counts_of(planned.change, skipped=len(planned.skipped), passages=total, encoded=encoded)
+
+
+def open_index(settings: Settings) -> Index:
+    """Return the newest whole snapshot with its encoder, for one question from the command line.
+
+    Raises NoIndex or EncoderError.
+    """
+    store = Store(settings.data)
+    snapshot = store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
+    return Index(snapshot, open_encoder(store, settings.model, snapshot.manifest.fingerprint))
+
+
+def _previous(store: Store) -> Snapshot | None:
+    try:
+        return store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
+    except NoIndex:
+        return store.salvage()
+
+
+def _reading(settings: Settings) -> Reading:
+    return Reading(settings.corpus, settings.max_document_bytes)
