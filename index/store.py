@@ -1,6 +1,7 @@
 """The life of snapshots on disk: segments, publish, open, keep, go back; exports of the encoder beside them.
 
 lock                        held by the one process that writes
+serving                     held by the one server that may
 current                     which snapshot is in use and which are kept, switched by one rename
 snapshots/<version>.json    what a kept snapshot is made of, with the SHA-256 of every segment
 segments/<name>.segment     immutable, named by its SHA-256, shared by the snapshots that use it
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from corpus.durable import ASIDE, sync, write_durably
 from index.encoder import EXPORT_FILE, EncoderError, Export, read_export
@@ -36,6 +37,10 @@ DRAFT = ".draft-"
 
 class Locked(Exception):
     """Another process is writing to the data folder."""
+
+
+class AlreadyServed(Exception):
+    """Another server uses the data folder."""
 
 
 class NoIndex(Exception):
@@ -75,6 +80,24 @@ class Store:
                 ) from error
             self._sweep()
             yield
+
+    def serving(self) -> IO[bytes]:
+        """Return the lock of this folder's one server, held until the file is closed or the process ends.
+
+        Raises AlreadyServed when another one has it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "serving"
+        file = path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise AlreadyServed(
+                f"another server uses {self.folder} (it holds {path}); stop it, give this one a data folder "
+                "of its own, or let it only read (PULLQUOTE_READ_ONLY=true)"
+            ) from error
+        return file
 
     def _sweep(self) -> None:
         """Remove what no living writer is writing."""

@@ -21,7 +21,7 @@ from index.build import Progress as BuildProgress
 from index.encoder import EncoderError
 from index.manifest import SnapshotError
 from index.models import encoder_folder
-from index.store import Locked, NoIndex, Store
+from index.store import AlreadyServed, Locked, NoIndex, Store
 from service import logs
 from service.filters import AT_TERMINAL, is_pair, wanted_of
 from service.settings import FILE, Settings
@@ -91,7 +91,7 @@ def _explained() -> Iterator[None]:
     except (NoIndex, SnapshotError) as error:
         err.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(NOTHING) from error
-    except (Locked, CorpusError, EncoderError) as error:
+    except (AlreadyServed, Locked, CorpusError, EncoderError) as error:
         err.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(MISUSE) from error
     except OSError as error:
@@ -118,6 +118,8 @@ def serve(
     settings = _settings(host=host, port=port, corpus=corpus, data=data, model=model)
     with _explained():
         if not _has_index(settings):
+            if settings.read_only:
+                raise NoIndex(f"{settings.data} holds no index, and a server that only reads makes none")
             _build_aside(settings)
     from service.server import run
 

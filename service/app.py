@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from service import __version__, problems
-from service.doors import documents, operations, pages, rest
+from service.doors import documents, edits, operations, pages, rest
 from service.envelope import Envelope
 from service.live import Live
 from service.schemas import Problem
@@ -21,6 +21,10 @@ in the source, or it says that the documents hold none. Offsets are half-open an
 of the document's canonical text (`/v1/documents/{id}/text`)."""
 
 
+CONDITIONS = ("Content-Type", "If-Match", "If-None-Match", "Idempotency-Key")
+"""Headers that a change may carry, and that a browser asks leave for."""
+
+
 def create_app(settings: Settings) -> FastAPI:
     """Return the application; it opens the index when it starts and follows the folder from then on."""
     live = Live(settings)
@@ -28,7 +32,8 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         live.open()
-        live.request_refresh("changed")  # whatever changed while nothing was running
+        if live.follows_folder:
+            live.request_refresh("changed")  # whatever changed while nothing was running
         try:
             yield
         finally:
@@ -44,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.live = live
-    for door in (rest, documents, operations, pages):
+    for door in (rest, edits, documents, operations, pages):
         app.include_router(door.router)
     problems.install(app)
     _document_problems(app)
@@ -52,8 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Content-Type", "X-API-Key", "Authorization"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["X-API-Key", "Authorization", *CONDITIONS],
             expose_headers=["X-Request-Id", "X-Index-Version", "ETag", "Retry-After"],
         )
     app.add_middleware(Envelope, settings=settings, live=live)

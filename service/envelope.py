@@ -57,12 +57,12 @@ class Envelope:
                 out["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
-        refusal = self._refuses(headers, scope["path"])
+        refusal = self._refuses(headers, scope["method"], scope["path"])
         try:
             if refusal is not None:
                 await problem(Request(scope), *refusal)(scope, receive, reply)
             else:
-                await self.app(scope, self._counted(receive), reply)
+                await self.app(scope, self._counted(receive, scope["method"], scope["path"]), reply)
         except Exception as error:
             if status:
                 raise  # the reply has begun: all that is left is to break it off
@@ -76,7 +76,7 @@ class Envelope:
             request_id=state["request_id"],
         )
 
-    def _refuses(self, headers: Headers, path: str) -> tuple[int, str, str] | None:
+    def _refuses(self, headers: Headers, method: str, path: str) -> tuple[int, str, str] | None:
         host = headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
         allowed = [name.lower() for name in self.settings.allowed_hosts]
         if allowed and host not in allowed and path not in HEALTH:
@@ -86,24 +86,30 @@ class Envelope:
                 "this server does not answer to that host name (PULLQUOTE_ALLOWED_HOSTS)",
             )
         length = headers.get("content-length", "0")
-        if length.isascii() and length.isdigit() and int(length) > self.settings.max_body_bytes:
-            return 413, "body-too-large", self._too_large
+        if length.isascii() and length.isdigit() and int(length) > self._largest(method, path)[0]:
+            return 413, "body-too-large", self._too_large(method, path)
         return None
 
-    @property
-    def _too_large(self) -> str:
-        return f"the body is larger than {self.settings.max_body_bytes} bytes (PULLQUOTE_MAX_BODY_BYTES)"
+    def _largest(self, method: str, path: str) -> tuple[int, str]:
+        """Return how many bytes a body may have, and the setting that says so."""
+        if method == "PUT" and path.startswith("/v1/documents/"):
+            return self.settings.max_document_bytes, "PULLQUOTE_MAX_DOCUMENT_BYTES"
+        return self.settings.max_body_bytes, "PULLQUOTE_MAX_BODY_BYTES"
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _too_large(self, method: str, path: str) -> str:
+        most, setting = self._largest(method, path)
+        return f"the body is larger than {most} bytes ({setting})"
+
+    def _counted(self, receive: Receive, method: str, path: str) -> Receive:
         """Return `receive` that stops when more bytes come than allowed, whatever the headers said."""
-        seen = 0
+        seen, (most, _) = 0, self._largest(method, path)
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self.settings.max_body_bytes:
-                raise HTTPException(413, self._too_large)
+            if seen > most:
+                raise HTTPException(413, self._too_large(method, path))
             return message
 
         return counted

@@ -6,15 +6,18 @@ files stay readable until the last request on it is done, even where they were p
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import threading
 from collections.abc import Iterator, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from typing import IO, Literal
 
 import structlog
 
+from corpus.editing import Wanted, remove_document, sweep, write_document
 from corpus.folder import Seen
 from index.encoder import Encoder, EncoderError
 from index.manifest import SnapshotError
@@ -45,6 +48,10 @@ ENCODED_PER_SECOND = 60.0
 log = structlog.get_logger()
 
 
+class ReadOnly(Exception):
+    """The server changes nothing."""
+
+
 class Failure:
     """The last refresh that failed: when, and why."""
 
@@ -68,8 +75,10 @@ class Live:
         self._seen = Seen()
         self._pace = ENCODED_PER_SECOND
         self._pointer: tuple[int, int] | None = None
+        self._lock: IO[bytes] | None = None
         self._swap = threading.Lock()
         self._asking = threading.Lock()
+        self._editing = threading.Lock()
         self._writing = threading.Lock()
         self._stop = threading.Event()
         self._worker = _background("refresh")
@@ -80,13 +89,19 @@ class Live:
     def open(self) -> None:
         """Take up the newest whole snapshot and begin to follow the data folder; once is enough.
 
-        Raises NoIndex when there is none, EncoderError when its encoder is missing.
+        Raises NoIndex when there is none, EncoderError when its encoder is missing, AlreadyServed when
+        another server has the data folder.
         """
         if self.index is not None:
             return
+        if not self.settings.read_only:
+            self._lock = self.store.serving()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._take_up()
-        self.jobs.open()
+        if not self.settings.read_only:
+            with suppress(OSError):
+                sweep(self.settings.corpus)
+            self.jobs.open()
         self._follower.start()
 
     def close(self) -> None:
@@ -99,6 +114,8 @@ class Live:
         if self._follower.is_alive():
             self._follower.join()
         self.jobs.close()
+        if self._lock is not None:
+            self._lock.close()
 
     @property
     def current(self) -> Index:
@@ -121,6 +138,11 @@ class Live:
             return self._older.get(version)
 
     @property
+    def follows_folder(self) -> bool:
+        """Return whether the index is to follow the folder by itself: not after somebody went back."""
+        return not self.settings.read_only and not self.store.pinned()
+
+    @property
     def building(self) -> bool:
         """Return whether a refresh is under way."""
         return any(job.state == "running" and not job.dry_run for job in self.jobs.unfinished())
@@ -130,9 +152,12 @@ class Live:
     ) -> Job:
         """Return the job that will make the index follow every change made until now.
 
+        Raises ReadOnly on a server that changes nothing.
+
         With `only`, ids and folders (ending in `/`), nothing else is looked at. The same `key` gives the same
         job. Raises ValueError when the key was used for another kind of job, OSError when none can be kept.
         """
+        self._check_writable()
         with self._asking:
             waiting = None if dry_run or key else self.jobs.joined(mode, only)
             if waiting is not None:
@@ -144,11 +169,40 @@ class Live:
                 future.add_done_callback(self._note)
             return known
 
+    def put_document(
+        self, document_id: str, data: bytes, wanted: Wanted
+    ) -> tuple[Literal["created", "replaced", "unchanged"], Job | None]:
+        """Put a document into the folder, durably; return what that was, and the job that takes it up.
+
+        The job is None when the index has this content already. Raises BadId, Taken, PreconditionFailed
+        or OSError, after which everything is as it was.
+        """
+        self._check_writable()
+        with self._editing:
+            status = write_document(self.settings.corpus, document_id, data, wanted)
+        if status == "unchanged" and not self.building:
+            number = self.current.snapshot.numbers.get(document_id)
+            held = None if number is None else self.current.snapshot.documents[number].raw_sha
+            if held == hashlib.sha256(data).hexdigest():
+                return status, None
+        return status, self.request_refresh("changed", only={document_id})
+
+    def remove_document(self, document_id: str, wanted: Wanted) -> Job | None:
+        """Take a document out of the folder, durably; return the job that takes it up.
+
+        None when there was no such document. Raises as `put_document` does.
+        """
+        self._check_writable()
+        with self._editing:
+            there = remove_document(self.settings.corpus, document_id, wanted)
+        return self.request_refresh("changed", only={document_id}) if there else None
+
     def roll_back(self, version: str) -> Index:
         """Make a kept snapshot the one in use until the next refresh that is asked for, and return it.
 
         Raises NoIndex when it is not kept, SnapshotError when it is damaged, Locked or OSError.
         """
+        self._check_writable()
         with self._held():
             if version not in self.store.kept():
                 raise NoIndex(f"no snapshot {version} is kept; kept are {', '.join(self.store.kept())}")
@@ -156,6 +210,12 @@ class Live:
             self.store.point(version, pinned=True)
             self._take_up()
         return self.current
+
+    def _check_writable(self) -> None:
+        if self.settings.read_only:
+            raise ReadOnly(
+                "this server only reads (PULLQUOTE_READ_ONLY); send changes to the one that writes"
+            )
 
     def _note(self, future: Future[None]) -> None:
         error = None if future.cancelled() else future.exception()

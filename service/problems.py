@@ -16,6 +16,7 @@ from index.encoder import EncoderError
 from index.manifest import SnapshotError
 from index.store import Locked, NoIndex
 from service import schemas
+from service.live import ReadOnly
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -48,6 +49,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     EncoderError: (503, "no-encoder"),
     CorpusError: (503, "no-corpus"),
     Locked: (409, "locked"),
+    ReadOnly: (403, "read-only"),
 }
 """What a broken part looks like from outside. None of it looks like "not found"."""
 

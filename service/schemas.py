@@ -35,6 +35,11 @@ class AskRequest(Request):
         default=None, ge=0, le=1, description="Answers less sure than this are not given."
     )
     explain: bool = Field(default=False, description="Add how the decision was made.")
+    as_of: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Ask a kept version instead of the one in use: `/v1/index` has them.",
+    )
 
 
 class Citation(BaseModel):
@@ -206,12 +211,27 @@ class DocumentOut(BaseModel):
     format: str | None
     bytes: int
     text_sha256: str | None
+    sha256: str | None = Field(description="SHA-256 of the file's bytes; also the ETag.")
     passages: int
     updated_at: str | None
     fields: dict[str, list[str]] = Field(
         default={}, description="Front matter: the values of each field, as they are written."
     )
     problem: str | None = Field(default=None, description="Why the file could not be read.")
+
+
+class ChangeReply(BaseModel):
+    """What became of a change to a document. It is on disk, whatever happens to the index."""
+
+    id: str
+    status: Literal["created", "replaced", "unchanged", "removed"]
+    sha256: str | None = Field(description="Of the file's bytes; also the ETag. Null when removed.")
+    searchable: bool = Field(description="Whether questions see the change already.")
+    problem: str | None = Field(description="Why the document could not be read, where it was tried.")
+    job: str | None = Field(
+        description="The job that makes the index follow; null when there is nothing to do."
+    )
+    index_version: str
 
 
 class DocumentList(BaseModel):
@@ -248,6 +268,8 @@ class IndexReply(BaseModel):
     model: str
     fingerprint: str
     snapshots: list[str] = Field(description="Versions kept on disk, the one in use first.")
+    pinned: bool = Field(description="Whether it was gone back to, and does not follow the folder by itself.")
+    segments: int = Field(description="Files that the index in use consists of.")
     skipped: list[SkippedOut]
     last_failure: Failure | None
     damaged: list[str] = Field(description="Snapshots that were refused, and why.")
@@ -258,6 +280,12 @@ class ReindexRequest(Request):
 
     mode: Literal["changed", "full"] = "changed"
     dry_run: bool = Field(default=False, description="Only say what would be done.")
+
+
+class RollbackRequest(Request):
+    """Which version to go back to."""
+
+    version: str = Field(max_length=64, description="One of `snapshots` in `/v1/index`.")
 
 
 class ProgressOut(BaseModel):

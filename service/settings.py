@@ -64,6 +64,12 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(
         default=32 * 1024 * 1024, ge=1, description="Largest document; longer files are skipped."
     )
+    read_only: bool = Field(
+        default=False, description="Change nothing, and share the data folder with the server that does."
+    )
+    require_if_match: bool = Field(
+        default=False, description="Refuse to change documents without If-Match or If-None-Match (428)."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe messages that are logged."
     )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from index import reader, search
+from index.vectors import nearest
 
 
 @dataclass(frozen=True, slots=True)

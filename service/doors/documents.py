@@ -77,7 +77,8 @@ async def get_document(request: Request, document_id: str) -> Response:
     """Return what is known of one document."""
     snapshot = take_index(request).snapshot
     unread = next((one for one in _problems(snapshot) if one.id == document_id), None)
-    return json_reply(unread or _document(snapshot, _number(snapshot, document_id)))
+    found = unread or _document(snapshot, _number(snapshot, document_id))
+    return json_reply(found, headers={"ETag": f'"{found.sha256}"'} if found.sha256 else None)
 
 
 def _number(snapshot: Snapshot, document_id: str) -> int:
@@ -100,6 +101,7 @@ def _document(snapshot: Snapshot, number: int) -> schemas.DocumentOut:
         format=entry.format,
         bytes=entry.bytes,
         text_sha256=entry.sha,
+        sha256=entry.raw_sha,
         passages=entry.passages,
         updated_at=entry.updated_at,
         fields=fields,
@@ -114,6 +116,7 @@ def _problems(snapshot: Snapshot) -> list[schemas.DocumentOut]:
             format=None,
             bytes=one.bytes,
             text_sha256=None,
+            sha256=one.sha or None,
             passages=0,
             updated_at=None,
             problem=one.reason,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
 from service import __version__, schemas
 from service.access import require_admin
-from service.doors.replies import json_reply, live_of, problems, take_index
+from service.doors.replies import changing, json_reply, live_of, problems, take_index
 from service.jobs import Job
 from service.problems import Refused
 
@@ -36,6 +38,8 @@ def get_index(request: Request) -> Response:
             model=manifest.model,
             fingerprint=manifest.fingerprint,
             snapshots=live.store.kept(),
+            pinned=live.store.pinned(),
+            segments=len(snapshot.segments),
             skipped=[
                 schemas.SkippedOut(id=one.id, reason=one.reason, bytes=one.bytes) for one in snapshot.skipped
             ],
@@ -49,16 +53,49 @@ def get_index(request: Request) -> Response:
     "/v1/reindex",
     status_code=202,
     response_model=schemas.JobReply,
-    responses=problems(401, 403, 413, 422, 503),
+    responses=problems(401, 403, 409, 413, 422, 503),
     dependencies=[Depends(require_admin)],
     tags=["index"],
     operation_id="reindex",
 )
-def post_reindex(request: Request, body: schemas.ReindexRequest | None = None) -> Response:
+def post_reindex(
+    request: Request,
+    body: schemas.ReindexRequest | None = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1, max_length=255, description="The same key gives the same job, also after a restart."
+        ),
+    ] = None,
+) -> Response:
     """Make the index follow the folder; questions go on being answered meanwhile."""
     wanted = body or schemas.ReindexRequest()
-    job = live_of(request).request_refresh(wanted.mode, dry_run=wanted.dry_run)
+    try:
+        job = live_of(request).request_refresh(wanted.mode, dry_run=wanted.dry_run, key=idempotency_key)
+    except ValueError as error:
+        raise Refused(409, "key-in-use", str(error)) from error
+    except OSError as error:
+        raise Refused(503, "jobs-not-writable", str(error)) from error
     return json_reply(_job(job), 202, headers={"Location": f"/v1/jobs/{job.id}"})
+
+
+@router.post(
+    "/v1/index/rollback",
+    response_model=schemas.IndexReply,
+    responses=problems(401, 403, 404, 409, 413, 422, 503, 507),
+    dependencies=[Depends(require_admin)],
+    tags=["index"],
+    operation_id="rollback",
+)
+def post_rollback(request: Request, body: schemas.RollbackRequest) -> Response:
+    """Go back to a kept version. It stays in use until the next reindex that is asked for."""
+    live = live_of(request)
+    if body.version not in live.store.kept():
+        kept = ", ".join(live.store.kept())
+        raise Refused(404, "no-such-version", f"that version is not kept; kept are {kept}")
+    with changing():
+        live.roll_back(body.version)
+    return get_index(request)
 
 
 @router.get(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import Request
@@ -10,7 +13,7 @@ from starlette.responses import Response
 
 from service.answer import Index
 from service.live import Live
-from service.problems import MEDIA_TYPE
+from service.problems import MEDIA_TYPE, Refused
 
 
 def live_of(request: Request) -> Live:
@@ -19,9 +22,16 @@ def live_of(request: Request) -> Live:
     return live
 
 
-def take_index(request: Request) -> Index:
-    """Return the Index in use, for all of this request: it begins and ends on one version."""
-    index = live_of(request).current
+def take_index(request: Request, as_of: str | None = None) -> Index:
+    """Return the Index in use, or that of the kept version `as_of`, for all of this request.
+
+    It begins and ends on one version. Raises Refused 404 when that version is not kept.
+    """
+    live = live_of(request)
+    index = live.current if as_of is None else live.index_of(as_of)
+    if index is None:
+        kept = ", ".join(live.store.kept())
+        raise Refused(404, "no-such-version", f"that version is not kept; kept are {kept}")
     request.state.index_version = index.snapshot.version
     return index
 
@@ -44,12 +54,30 @@ TEXTS = {
     401: "The admin key is missing or wrong.",
     403: "Not allowed from there.",
     404: "There is no such thing.",
+    412: "The document is not in the state that If-Match or If-None-Match ask for.",
+    415: "The Content-Type is not that of the id's extension.",
+    428: "This server wants If-Match or If-None-Match.",
+    507: "The disk is full.",
     409: "It cannot be done in its present state.",
     413: "The body is too large.",
     422: "The request is not valid; `errors` says where.",
     500: "Something broke.",
     503: "A part is broken or not ready.",
 }
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """Turn what can go wrong with a change on disk into refusals: 507 for a full disk, else 503."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        status, slug = (507, "disk-full") if full else (503, "not-writable")
+        reason = error.strerror or str(error)
+        raise Refused(
+            status, slug, f"nothing could be written ({reason}); everything is as it was"
+        ) from error
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -31,17 +31,18 @@ class AskQuery(schemas.Request):
     top_k: int = Field(default=5, ge=1, description="How many passages to return.")
     documents: list[str] = Field(default=[], max_length=100, description="Prefixes of document ids.")
     field: Pairs = Field(default=[])
+    as_of: str | None = Field(default=None, max_length=64, description="A kept version to ask instead.")
 
 
 @router.post(
-    "/v1/ask", response_model=schemas.AskReply, responses=problems(413, 422, 503), operation_id="ask"
+    "/v1/ask", response_model=schemas.AskReply, responses=problems(404, 413, 422, 503), operation_id="ask"
 )
 async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
     """Answer a question with a verbatim quotation and its exact place, or say that there is none."""
     settings = _settings(request)
     top_k = _top_k(settings, body)
     _check(settings, ("body", "question"), body.question, top_k)
-    index = take_index(request)
+    index = await run_in_threadpool(take_index, request, body.as_of)
     threshold = threshold_of(settings) if body.min_confidence is None else body.min_confidence
     reply = await run_in_threadpool(
         ask,
@@ -57,14 +58,17 @@ async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
 
 
 @router.get(
-    "/v1/ask", response_model=schemas.AskReply, responses=problems(304, 422, 503), operation_id="askByAddress"
+    "/v1/ask",
+    response_model=schemas.AskReply,
+    responses=problems(304, 404, 422, 503),
+    operation_id="askByAddress",
 )
 async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Response:
     """Answer as POST does, cacheable: the ETag changes with the index and the question alone."""
     settings = _settings(request)
     top_k = _top_k(settings, query)
     _check(settings, ("query", "q"), query.q, top_k)
-    index = take_index(request)
+    index = await run_in_threadpool(take_index, request, query.as_of)
     threshold = threshold_of(settings)
     tag = _tag(index.snapshot.version, threshold, query.q, top_k, query.documents, query.field)
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
@@ -83,14 +87,14 @@ async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Resp
 
 
 @router.get(
-    "/v1/search", response_model=schemas.SearchReply, responses=problems(422, 503), operation_id="search"
+    "/v1/search", response_model=schemas.SearchReply, responses=problems(404, 422, 503), operation_id="search"
 )
 async def get_search(request: Request, query: Annotated[AskQuery, Query()]) -> Response:
     """Return the passages nearest to a question, without an answer."""
     settings = _settings(request)
     top_k = _top_k(settings, query)
     _check(settings, ("query", "q"), query.q, top_k)
-    index = take_index(request)
+    index = await run_in_threadpool(take_index, request, query.as_of)
     fields = wanted_of(query.field, IN_ADDRESS)
     reply = await run_in_threadpool(
         ask, index, query.q, top_k=top_k, documents=query.documents, fields=fields

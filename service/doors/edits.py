@@ -1,0 +1,209 @@
+"""Documents changed over REST: put, removed, read as they are in the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, TypeVar
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from corpus.editing import BadId, PreconditionFailed, Taken, Wanted, read_document
+from corpus.formats import MEDIA_TYPES, SUFFIXES
+from service import schemas
+from service.access import require_admin
+from service.doors.replies import changing, json_reply, live_of, problems
+from service.jobs import Job
+from service.live import Live
+from service.problems import Refused
+
+router = APIRouter(tags=["documents"])
+
+WAIT_SECONDS = 120.0
+"""Longest time that a change with `wait=true` waits to be searchable: a large document takes a while."""
+
+Done = TypeVar("Done")
+
+TAG = re.compile(r'(W/)?"([^"]*)"')
+
+
+class ChangeQuery(schemas.Request):
+    """How long a change is to be waited for."""
+
+    wait: bool = Field(
+        default=False, description="Reply when questions see the change, not already when it is on disk."
+    )
+
+
+@router.put(
+    "/v1/documents/{document_id:path}",
+    response_model=schemas.ChangeReply,
+    responses=problems(400, 401, 403, 409, 412, 413, 415, 422, 428, 503, 507)
+    | {201: {"model": schemas.ChangeReply, "description": "Created."}},
+    dependencies=[Depends(require_admin)],
+    operation_id="putDocument",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def put_document(
+    request: Request, document_id: str, query: Annotated[ChangeQuery, Query()]
+) -> Response:
+    """Create or replace a document by the body as it is; the reply comes when it is on disk."""
+    live = live_of(request)
+    wanted = _wanted(request)
+    _check_media_type(document_id, request.headers.get("content-type", ""))
+    data = await request.body()
+    status, job = await _changed(lambda: live.put_document(document_id, data, wanted))
+    return await _reply(live, document_id, status, job, query, hashlib.sha256(data).hexdigest())
+
+
+@router.delete(
+    "/v1/documents/{document_id:path}",
+    response_model=schemas.ChangeReply,
+    responses=problems(400, 401, 403, 404, 409, 412, 422, 428, 503, 507),
+    dependencies=[Depends(require_admin)],
+    operation_id="deleteDocument",
+)
+async def delete_document(
+    request: Request, document_id: str, query: Annotated[ChangeQuery, Query()]
+) -> Response:
+    """Remove a document; the reply comes when that is on disk."""
+    live = live_of(request)
+    wanted = _wanted(request)
+    job = await _changed(lambda: live.remove_document(document_id, wanted))
+    if job is None:
+        raise Refused(404, "no-such-document", "the folder holds no document with that id")
+    return await _reply(live, document_id, "removed", job, query, None)
+
+
+@router.get(
+    "/v1/documents/{document_id:path}/raw",
+    responses=problems(304, 404, 422, 503) | {200: {"content": {"*/*": {}}}},
+    response_class=Response,
+    operation_id="getDocumentFile",
+)
+async def get_raw(request: Request, document_id: str) -> Response:
+    """Return the file as it is in the folder now, which may be newer than the index."""
+    folder = live_of(request).settings.corpus
+    try:
+        data = await run_in_threadpool(read_document, folder, document_id)
+    except (BadId, Taken, FileNotFoundError):
+        data = None
+    except OSError as error:
+        raise Refused(503, "folder-unreadable", f"the document cannot be read: {error.strerror}") from error
+    if data is None:
+        raise Refused(404, "no-such-document", "the folder holds no document with that id")
+    tag = f'"{hashlib.sha256(data).hexdigest()}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "no-cache",
+        # Whatever is in the file, a browser takes it for a download and runs nothing of it.
+        "Content-Disposition": "attachment",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(data, headers=headers, media_type=MEDIA_TYPES[_form_of(document_id) or "text"])
+
+
+async def _changed(change: Callable[[], Done]) -> Done:
+    """Return what a change of the folder came to, its errors as refusals."""
+    try:
+        with changing():
+            return await run_in_threadpool(change)
+    except BadId as error:
+        raise Refused(400, "bad-document-id", f"the id {error}") from error
+    except Taken as error:
+        raise Refused(409, "place-taken", f"{error}; nothing was changed") from error
+    except PreconditionFailed as error:
+        raise Refused(412, "precondition-failed", f"{error}; nothing was changed") from error
+
+
+async def _reply(
+    live: Live,
+    document_id: str,
+    status: Literal["created", "replaced", "unchanged", "removed"],
+    job: Job | None,
+    query: ChangeQuery,
+    sha: str | None,
+) -> Response:
+    """Return what was done; with `wait`, once questions see it."""
+    if job is not None and query.wait:
+        await run_in_threadpool(job.over.wait, WAIT_SECONDS)
+        if job.state in ("failed", "cancelled"):
+            raise Refused(
+                503,
+                "not-searchable",
+                f"the change is on disk, but the index could not follow it: {job.problem}",
+                headers={"Retry-After": "5"},
+            )
+    snapshot = live.current.snapshot
+    unread = next((one.reason for one in snapshot.skipped if one.id == document_id), None)
+    done = job is None or job.state == "succeeded"
+    return json_reply(
+        schemas.ChangeReply(
+            id=document_id,
+            status=status,
+            sha256=sha,
+            searchable=done and (status == "removed" or unread is None),
+            problem=unread if done and status != "removed" else None,
+            job=job.id if job else None,
+            index_version=snapshot.version,
+        ),
+        201 if status == "created" else 200,
+        headers={"ETag": f'"{sha}"'} if sha else None,
+    )
+
+
+def _wanted(request: Request) -> Wanted:
+    """Return the state that the preconditions of a request ask for.
+
+    Raises Refused 428 where none are given and the settings want one.
+    """
+    match, none_match = (request.headers.get(name) for name in ("if-match", "if-none-match"))
+    if match is None and none_match is None and live_of(request).settings.require_if_match:
+        raise Refused(
+            428,
+            "precondition-required",
+            "this server wants If-Match with the document's ETag, or `If-None-Match: *` for a new one",
+        )
+    exists, shas, other_than = None, None, frozenset[str]()
+    if match is not None:
+        exists, shas = (True, None) if match.strip() == "*" else (None, _shas(match))
+    if none_match is not None:
+        if none_match.strip() == "*":
+            exists = False
+        else:
+            other_than = _shas(none_match)
+    return Wanted(shas, exists, other_than)
+
+
+def _shas(header: str) -> frozenset[str]:
+    # A weak tag never matches: `strong` comparison, RFC 9110.
+    return frozenset(sha for weak, sha in TAG.findall(header) if not weak)
+
+
+def _check_media_type(document_id: str, given: str) -> None:
+    """Raise Refused 415 where the Content-Type says another format than the id's extension."""
+    media_type = given.partition(";")[0].strip().lower()
+    of_id = _form_of(document_id)
+    said = {form for form, known in MEDIA_TYPES.items() if known == media_type}
+    if of_id is not None and said and of_id not in said and said != {"text"}:
+        raise Refused(
+            415,
+            "other-format",
+            f"the body is {media_type}, but the id's extension stands for {MEDIA_TYPES[of_id]}",
+        )
+
+
+def _form_of(document_id: str) -> str | None:
+    return SUFFIXES.get(PurePosixPath(document_id).suffix.lower())
