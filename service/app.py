@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from service import __version__, problems
 from service.doors import documents, edits, operations, pages, rest
 from service.envelope import Envelope
+from service.keeper import Keeper
 from service.live import Live
 from service.schemas import Problem
 from service.settings import Settings
@@ -28,16 +29,17 @@ CONDITIONS = ("Content-Type", "If-Match", "If-None-Match", "Idempotency-Key")
 def create_app(settings: Settings) -> FastAPI:
     """Return the application; it opens the index when it starts and follows the folder from then on."""
     live = Live(settings)
+    keeper = Keeper(live)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        live.open()
-        if live.follows_folder:
-            live.request_refresh("changed")  # whatever changed while nothing was running
+        keeper.open()
+        if keeper.follows_folder:
+            keeper.request_refresh("changed")  # whatever changed while nothing was running
         try:
             yield
         finally:
-            live.close()
+            keeper.close()
 
     app = FastAPIOffline(
         title="Pullquote",
@@ -49,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.live = live
+    app.state.keeper = keeper
     for door in (rest, edits, documents, operations, pages):
         app.include_router(door.router)
     problems.install(app)

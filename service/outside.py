@@ -17,22 +17,26 @@ from service.settings import Settings
 log = structlog.get_logger()
 
 
-def build_index(settings: Settings, progress: Progress, *, full: bool = False) -> Counts:
+def build_index(
+    settings: Settings,
+    progress: Progress,
+    *,
+    full: bool = False,
+    only: frozenset[str] | None = None,
+    store: Store | None = None,
+) -> Counts:
     """Make the index follow the folder from outside the server, and return the counts.
 
-    Raises Locked when another process is writing, and whatever `refresh` raises.
+    With `only`, ids and folders (ending in `/`), nothing else is looked at. A `store` that is kept from one
+    run to the next verifies nothing twice. Raises Locked when another process is writing, and whatever
+    `refresh` raises.
     """
-    store = Store(settings.data)
+    store = store or Store(settings.data)
     with store.writing():
         previous = _previous(store)
-        result = refresh(
-            store,
-            _reading(settings),
-            previous,
-            progress,
-            encoder=open_builder(store, settings.model),
-            full=full,
-        )
+        reading = Reading(settings.corpus, settings.max_document_bytes, only)
+        builder = open_builder(store, settings.model)
+        result = refresh(store, reading, previous, progress, encoder=builder, full=full)
         if result.published:
             merge_all(store, store.open(result.version), everything=full or previous is None)
     return counts_of(
@@ -52,7 +56,10 @@ def plan_index(settings: Settings, *, full: bool = False) -> Counts:
             "nothing has been built yet, so there is no encoder to plan with; run `pullquote index`"
         )
     planned, total, encoded = rehearse(
-        _reading(settings), _previous(store), OnnxEncoder(export[0]), full=full
+        Reading(settings.corpus, settings.max_document_bytes),
+        _previous(store),
+        OnnxEncoder(export[0]),
+        full=full,
     )
     return counts_of(planned.change, skipped=len(planned.skipped), passages=total, encoded=encoded)
 
@@ -72,7 +79,3 @@ def _previous(store: Store) -> Snapshot | None:
         return store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
     except NoIndex:
         return store.salvage()
-
-
-def _reading(settings: Settings) -> Reading:
-    return Reading(settings.corpus, settings.max_document_bytes)

@@ -16,7 +16,7 @@ from index.encoder import EncoderError
 from index.manifest import SnapshotError
 from index.store import Locked, NoIndex
 from service import schemas
-from service.live import ReadOnly
+from service.keeper import ReadOnly
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -9,7 +9,7 @@ import structlog
 import uvicorn
 
 from service.app import create_app
-from service.live import Live
+from service.keeper import Keeper
 from service.settings import Settings
 
 GRACE_SECONDS = 25
@@ -21,14 +21,15 @@ log = structlog.get_logger()
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are finished.
 
-    Raises OSError when the address cannot be taken, NoIndex and EncoderError when no index can be opened.
+    Raises OSError when the address cannot be taken, NoIndex and EncoderError when no index can be opened,
+    AlreadyServed when another server has the data folder.
     """
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     app = create_app(settings)
     listener = _listen(settings.host, settings.port)
-    live: Live = app.state.live
-    live.open()  # here, where what is wrong with it can still be said in one line
+    keeper: Keeper = app.state.keeper
+    keeper.open()  # here, where what is wrong with it can still be said in one line
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(

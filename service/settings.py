@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(
         default=32 * 1024 * 1024, ge=1, description="Largest document; longer files are skipped."
     )
+    watch: bool = Field(
+        default=False, description="Follow every change in the folder of documents by itself."
+    )
     read_only: bool = Field(
         default=False, description="Change nothing, and share the data folder with the server that does."
     )

@@ -240,11 +240,11 @@ def unwired(home: Home, **settings: Any) -> Iterator[Unwired]:
     """Give the application with its index open; it follows no folder until it is asked to."""
     values: dict[str, Any] = {"corpus": home.corpus, "data": home.data, "model": str(home.encoder)}
     app = create_app(Settings(**values | settings))
-    app.state.live.open()
+    app.state.keeper.open()
     try:
         yield Unwired(app)
     finally:
-        app.state.live.close()
+        app.state.keeper.close()
 
 
 @pytest.fixture(scope="session")

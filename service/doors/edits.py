@@ -17,7 +17,7 @@ from corpus.editing import BadId, PreconditionFailed, Taken, Wanted, read_docume
 from corpus.formats import MEDIA_TYPES, SUFFIXES
 from service import schemas
 from service.access import require_admin
-from service.doors.replies import changing, json_reply, live_of, problems
+from service.doors.replies import changing, json_reply, keeper_of, live_of, problems
 from service.jobs import Job
 from service.live import Live
 from service.problems import Refused
@@ -58,12 +58,12 @@ async def put_document(
     request: Request, document_id: str, query: Annotated[ChangeQuery, Query()]
 ) -> Response:
     """Create or replace a document by the body as it is; the reply comes when it is on disk."""
-    live = live_of(request)
+    keeper = keeper_of(request)
     wanted = _wanted(request)
     _check_media_type(document_id, request.headers.get("content-type", ""))
     data = await request.body()
-    status, job = await _changed(lambda: live.put_document(document_id, data, wanted))
-    return await _reply(live, document_id, status, job, query, hashlib.sha256(data).hexdigest())
+    status, job = await _changed(lambda: keeper.put_document(document_id, data, wanted))
+    return await _reply(live_of(request), document_id, status, job, query, hashlib.sha256(data).hexdigest())
 
 
 @router.delete(
@@ -77,12 +77,12 @@ async def delete_document(
     request: Request, document_id: str, query: Annotated[ChangeQuery, Query()]
 ) -> Response:
     """Remove a document; the reply comes when that is on disk."""
-    live = live_of(request)
+    keeper = keeper_of(request)
     wanted = _wanted(request)
-    job = await _changed(lambda: live.remove_document(document_id, wanted))
+    job = await _changed(lambda: keeper.remove_document(document_id, wanted))
     if job is None:
         raise Refused(404, "no-such-document", "the folder holds no document with that id")
-    return await _reply(live, document_id, "removed", job, query, None)
+    return await _reply(live_of(request), document_id, "removed", job, query, None)
 
 
 @router.get(

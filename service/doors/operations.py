@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service import __version__, schemas
 from service.access import require_admin
-from service.doors.replies import changing, json_reply, live_of, problems, take_index
+from service.doors.replies import changing, json_reply, keeper_of, live_of, problems, take_index
 from service.jobs import Job
 from service.problems import Refused
 
@@ -30,7 +30,7 @@ def get_index(request: Request) -> Response:
     manifest, failure = snapshot.manifest, live.last_failure
     return json_reply(
         schemas.IndexReply(
-            state="building" if live.building else "idle",
+            state="building" if keeper_of(request).building else "idle",
             version=snapshot.version,
             built_at=manifest.built_at,
             documents=len(snapshot.documents),
@@ -71,7 +71,7 @@ def post_reindex(
     """Make the index follow the folder; questions go on being answered meanwhile."""
     wanted = body or schemas.ReindexRequest()
     try:
-        job = live_of(request).request_refresh(wanted.mode, dry_run=wanted.dry_run, key=idempotency_key)
+        job = keeper_of(request).request_refresh(wanted.mode, dry_run=wanted.dry_run, key=idempotency_key)
     except ValueError as error:
         raise Refused(409, "key-in-use", str(error)) from error
     except OSError as error:
@@ -94,7 +94,7 @@ def post_rollback(request: Request, body: schemas.RollbackRequest) -> Response:
         kept = ", ".join(live.store.kept())
         raise Refused(404, "no-such-version", f"that version is not kept; kept are {kept}")
     with changing():
-        live.roll_back(body.version)
+        keeper_of(request).roll_back(body.version)
     return get_index(request)
 
 
@@ -163,7 +163,7 @@ async def get_version(request: Request) -> Response:
 
 
 def _find(request: Request, job_id: str) -> Job:
-    job = live_of(request).jobs.get(job_id)
+    job = keeper_of(request).jobs.get(job_id)
     if job is None:
         raise Refused(404, "no-such-job", "no job with that id is remembered here")
     return job

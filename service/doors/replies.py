@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from service.answer import Index
+from service.keeper import Keeper
 from service.live import Live
 from service.problems import MEDIA_TYPE, Refused
 
@@ -20,6 +21,12 @@ def live_of(request: Request) -> Live:
     """Return the application's Live."""
     live: Live = request.app.state.live
     return live
+
+
+def keeper_of(request: Request) -> Keeper:
+    """Return the application's Keeper."""
+    keeper: Keeper = request.app.state.keeper
+    return keeper
 
 
 def take_index(request: Request, as_of: str | None = None) -> Index:
