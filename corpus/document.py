@@ -97,6 +97,9 @@ class Document:
     blocks: tuple[Block, ...] = field(repr=False)
     fields: tuple[tuple[str, str], ...] = ()
     """Front matter as flat (name, value) pairs, in the order of the source."""
+    pages: tuple[int, ...] = ()
+    """Where each page begins in `text`, in code points and in order; a page without words begins where
+    the next one does. Empty where the format knows no pages."""
 
 
 @dataclass(frozen=True, slots=True)

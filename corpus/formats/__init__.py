@@ -1,18 +1,26 @@
-"""A file's bytes in, a Document with exact places out: one module per format."""
+"""A file's bytes in, a Document with exact places out: one reader a format."""
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from corpus.document import Document
-from corpus.formats import markdown, plaintext
+from corpus.formats import confined, markdown, plaintext
+from corpus.formats.encodings import decode
 from corpus.formats.plain import plain
-from corpus.formats.reading import Reading
+from corpus.formats.reading import Extract, Reading, UnreadableDocument, UnsupportedFormat
 
-__all__ = ["SUFFIXES", "UnreadableDocument", "UnsupportedFormat", "parse", "plain"]
+__all__ = [
+    "MEDIA_TYPES",
+    "SUFFIXES",
+    "UnreadableDocument",
+    "UnsupportedFormat",
+    "form_of",
+    "parse",
+    "plain",
+]
 
 SUFFIXES: dict[str, str] = {
     ".md": "markdown",
@@ -20,56 +28,69 @@ SUFFIXES: dict[str, str] = {
     ".mdown": "markdown",
     ".txt": "text",
     ".text": "text",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".pdf": "pdf",
+    ".docx": "docx",
+    ".csv": "csv",
+    ".tsv": "tsv",
 }
 """The format of a file by its extension, in lower case."""
 
+MEDIA_TYPES: dict[str, str] = {
+    "markdown": "text/markdown",
+    "text": "text/plain",
+    "html": "text/html",
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "csv": "text/csv",
+    "tsv": "text/tab-separated-values",
+}
+"""The media type of each format that can be read."""
+
 _READERS: dict[str, Callable[[str], Reading]] = {"markdown": markdown.read, "text": plaintext.read}
+"""Formats whose text is the file's own and whose readers are ours. All others go to the child process."""
+
+_confined = confined.Confined()
 
 
-class UnreadableDocument(Exception):
-    """The bytes are not a document of the format their name promises."""
+def form_of(document_id: str) -> str | None:
+    """Return the format that the extension of `document_id` stands for, None where it stands for none."""
+    return SUFFIXES.get(PurePosixPath(document_id).suffix.lower())
 
 
-class UnsupportedFormat(UnreadableDocument):
-    """The file's extension stands for no format that can be read."""
+def parse(document_id: str, data: bytes, *, form: str | None = None) -> Document:
+    """Return the Document in `data`, read as `form` or else as the extension of `document_id` says.
 
-
-def parse(document_id: str, data: bytes) -> Document:
-    """Return the Document in `data`, read as the format that the extension of `document_id` names."""
+    Raises UnreadableDocument, whose message says what was seen and what to do, and nothing else.
+    """
     path = PurePosixPath(document_id)
-    form = SUFFIXES.get(path.suffix.lower())
+    if form is None:
+        form = form_of(document_id)
+    elif form not in MEDIA_TYPES:
+        raise UnsupportedFormat(f"there is no format {form!r}; use one of {', '.join(MEDIA_TYPES)}")
     if form is None:
         seen = f"the extension {path.suffix!r}" if path.suffix else "no extension"
         raise UnsupportedFormat(f"{document_id} has {seen}; save it as one of {', '.join(SUFFIXES)}")
-    text = _decode(data)
-    reading = _READERS[form](text)
+    reader = _READERS.get(form)
+    fields: tuple[tuple[str, str], ...] = ()
+    if reader is None:
+        extract = _confined.read(form, data)
+    else:
+        text = decode(data)
+        reading = reader(text)
+        extract, fields = Extract(text, reading.title, reading.blocks), reading.fields
     return Document(
         id=document_id,
-        title=reading.title or _from_name(path.stem),
-        text=text,
-        sha=hashlib.sha256(text.encode("utf-8")).hexdigest(),
+        title=extract.title or _from_name(path.stem),
+        text=extract.text,
+        sha=hashlib.sha256(extract.text.encode("utf-8")).hexdigest(),
         format=form,
-        blocks=reading.blocks,
-        fields=reading.fields,
+        blocks=extract.blocks,
+        fields=fields,
+        pages=extract.pages,
     )
-
-
-def _decode(data: bytes) -> str:
-    """Return the text in `data` without a byte order mark and otherwise unaltered."""
-    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = data.decode("utf-16") if utf16 else data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        name = "UTF-16" if utf16 else "UTF-8"
-        # utf-8-sig counts from behind the mark, people count from the start of the file.
-        offset = error.start + (len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0)
-        seen = f"byte 0x{data[offset]:02x} at offset {offset}" if offset < len(data) else "an incomplete end"
-        raise UnreadableDocument(f"not {name}: {seen}; save the file as UTF-8") from error
-    if (offset := text.find("\0")) >= 0:
-        raise UnreadableDocument(
-            f"looks binary: NUL character at offset {offset}; save the document as UTF-8 text"
-        )
-    return text
 
 
 def _from_name(stem: str) -> str:

@@ -14,6 +14,9 @@ _DIVIDING_TAG = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
+# Between two cells of a CSV file; a quote alone is one that is written twice inside a cell.
+_DELIMITER = re.compile(r'["\s]*[,;|][",;|\s]*')
+
 
 def plain(text: str, span: Span, markup: tuple[Span, ...]) -> str:
     """Return the words of `span` on one line, without `markup` (sorted and disjoint)."""
@@ -41,4 +44,5 @@ def _divides(notation: str) -> bool:
         or notation[-1:].isspace()
         or notation.startswith("|")
         or _DIVIDING_TAG.match(notation) is not None
+        or _DELIMITER.fullmatch(notation) is not None
     )

@@ -1,10 +1,18 @@
-"""What a format makes of a text, before it is a Document."""
+"""What a format makes of a file, before it is a Document, and why it may make nothing of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from corpus.document import Block
+
+
+class UnreadableDocument(Exception):
+    """The bytes are not a document of the format their name promises, or not one that can be read."""
+
+
+class UnsupportedFormat(UnreadableDocument):
+    """The file's extension stands for no format that can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +22,14 @@ class Reading:
     title: str
     blocks: tuple[Block, ...]
     fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """The text taken out of a file that is more than text, and the blocks in it."""
+
+    text: str
+    title: str
+    blocks: tuple[Block, ...]
+    pages: tuple[int, ...] = ()
+    """As in `Document.pages`."""
