@@ -4,186 +4,33 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.app import create_app
 from service.settings import Settings
-from tests.server import ARTICLE, ROOT, Home, Reply, Unwired, unwired, wait_for
-
-pytest_plugins = ("tests.server",)
-
-OPENAPI: Reply = json.loads((ROOT / "docs/openapi.json").read_text(encoding="utf-8"))
-
-DEVELOPER = "Who developed PyTorch?"
-MARKER = "zebrafinch"
-"""Stands in what must not come back."""
-
-ODD = "odd names/ü 100% #1? & 'x'.md"
-HOSTILE = "hostile.md"
-HOSTILE_TEXT = (
-    "# </h1><script>alert(1)</script> & \"quoted\" 'title'\n\n"
-    "The text ends here: </pre><img src=x onerror=alert(2)> {title} &#13; &amp; 🚀 done.\n"
+from tests.contract import (
+    DEVELOPER,
+    HOSTILE,
+    JSON_VALUES,
+    MARKER,
+    ODD,
+    WINDOWS,
+    Checked,
+    check_envelope,
+    check_problem,
+    misfits,
+    opened,
 )
-WINDOWS = "windows.txt"
-WINDOWS_TEXT = (
-    "\r\nFirst line 🚀.\r\nA lone\rreturn, a form\ffeed and a C1 \x85 control.\r\n\nThe end of it.\r\n"
-)
-UNREADABLE = "unreadable.md"
+from tests.server import ARTICLE, Home, unwired
 
+__all__ = ["JSON_VALUES", "MARKER", "Checked", "opened"]
+"""What the tests of filters take from here."""
 
-class Checked(Unwired):
-    """Requests whose replies are held to the contract, whatever they are."""
-
-    def __call__(self, method: str, path: str, **given: Any) -> httpx.Response:
-        reply = super().__call__(method, path, **given)
-        assert reply.status_code < 500 or reply.status_code == 503, reply.text
-        check_envelope(reply)
-        if reply.status_code >= 400 and method != "HEAD":
-            check_problem(reply)
-        check_documented(reply)
-        return reply
-
-    def ask(self, question: str, **fields: Any) -> Reply:
-        """Return the reply to a question that can be asked."""
-        reply = self("POST", "/v1/ask", json={"question": question, **fields})
-        assert reply.status_code == 200, reply.text
-        read: Reply = reply.json()
-        return read
-
-    def get(self, path: str, **query: Any) -> Reply:
-        """Return the JSON at a path."""
-        reply = self("GET", path, params=query)
-        assert reply.status_code == 200, reply.text
-        read: Reply = reply.json()
-        return read
-
-    def finished(self, address: str) -> Reply:
-        """Return a job once it is over."""
-        wait_for(lambda: self.get(address)["finished_at"], "the job to end")
-        return self.get(address)
-
-
-def check_envelope(reply: httpx.Response) -> None:
-    """Fail unless a reply carries what every reply carries."""
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", reply.headers["x-request-id"])
-    assert "x-index-version" in reply.headers
-    assert reply.headers["x-content-type-options"] == "nosniff"
-
-
-def check_problem(reply: httpx.Response) -> None:
-    """Fail unless an error has the one shape of errors."""
-    assert reply.headers["content-type"] == "application/problem+json"
-    body = reply.json()
-    assert {*body} - {"errors"} == {"type", "title", "status", "detail", "instance", "request_id"}
-    assert body["status"] == reply.status_code
-    assert body["request_id"] == reply.headers["x-request-id"]
-    assert misfits(body, {"$ref": "#/components/schemas/Problem"}) == []
-    assert body["detail"] and MARKER not in reply.text.replace(body["instance"], "")
-
-
-def check_documented(reply: httpx.Response) -> None:
-    """Fail unless docs/openapi.json has this status for this route, with a schema that the body fits."""
-    route = route_of(reply.request.url.path)
-    described = OPENAPI["paths"].get(route, {}).get(reply.request.method.lower())
-    if described is None:
-        return
-    assert str(reply.status_code) in described["responses"], f"{reply.status_code} at {route}: {reply.text}"
-    content = described["responses"][str(reply.status_code)].get("content", {})
-    media = reply.headers.get("content-type", "").partition(";")[0]
-    assert (media in content) if reply.content else not content
-    if "schema" in content.get(media, {}):
-        assert misfits(reply.json(), content[media]["schema"]) == []
-
-
-def route_of(path: str) -> str | None:
-    """Return the documented path that a request's path is for, the most literal one."""
-    fitting = [
-        route
-        for route in OPENAPI["paths"]
-        if re.fullmatch("(.+)".join(re.escape(part) for part in re.split(r"\{\w+\}", route)), path)
-    ]
-    return max(fitting, key=len, default=None)
-
-
-KINDS: dict[str, type | tuple[type, ...]] = {
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "object": dict,
-    "array": list,
-    "null": type(None),
-}
-
-
-def misfits(value: Any, schema: Reply, place: str = "$") -> list[str]:
-    """Return where a value breaks a JSON schema, as far as ours go; fields it does not name break it too."""
-    if "$ref" in schema:
-        return misfits(value, OPENAPI["components"]["schemas"][schema["$ref"].rpartition("/")[2]], place)
-    if "anyOf" in schema:
-        tried = [misfits(value, one, place) for one in schema["anyOf"]]
-        return min(tried, key=len)
-    if "enum" in schema and value not in schema["enum"]:
-        return [f"{place}: {value!r} is none of {schema['enum']}"]
-    kind = schema.get("type")
-    if kind and (not isinstance(value, KINDS[kind]) or (isinstance(value, bool) and kind != "boolean")):
-        return [f"{place}: {value!r} is no {kind}"]
-    if isinstance(value, dict):
-        return _misfits_of_fields(value, schema, place)
-    if isinstance(value, list):
-        return [
-            one
-            for at, item in enumerate(value)
-            for one in misfits(item, schema.get("items", {}), f"{place}[{at}]")
-        ]
-    return []
-
-
-def _misfits_of_fields(value: Reply, schema: Reply, place: str) -> list[str]:
-    known, rest = schema.get("properties", {}), schema.get("additionalProperties")
-    found = [f"{place}: no {name}" for name in schema.get("required", []) if name not in value]
-    for name, field in value.items():
-        if name in known or isinstance(rest, dict):
-            found += misfits(field, known.get(name, rest), f"{place}.{name}")
-        else:
-            found.append(f"{place}: {name} is not documented")
-    return found
-
-
-@pytest.fixture(scope="module")
-def shelf(library: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Return the library with documents that are hard to carry."""
-    home = library.copy(tmp_path_factory.mktemp("shelf"))
-    home.write(ODD, "# Oddly named\n\nThe quagga is an extinct subspecies of zebra.\n")
-    home.write(HOSTILE, HOSTILE_TEXT)
-    home.write(WINDOWS, WINDOWS_TEXT)
-    home.write(UNREADABLE, b"\xff\xff")
-    assert home.run("index").returncode == 0
-    return home
-
-
-@pytest.fixture(scope="module")
-def request_(shelf: Home) -> Iterator[Checked]:
-    """Return the application over the shelf, with the settings as they come."""
-    with opened(shelf) as checked:
-        yield checked
-
-
-@contextmanager
-def opened(home: Home, **settings: Any) -> Iterator[Checked]:
-    """Give the application over `home`, held to the contract."""
-    with unwired(home, **settings) as plain:
-        yield Checked(plain.app)
+pytest_plugins = ("tests.server", "tests.contract")
 
 
 def test_these_tests_see_what_breaks_a_schema() -> None:
@@ -233,7 +80,7 @@ def test_the_entity_tag_stands_for_question_index_and_settings(request_: Checked
         tag(request_, q="Who developed TensorFlow?"),
         tag(request_, q=DEVELOPER, documents="odd"),
     }
-    with opened(shelf, min_confidence=0.9) as strict:
+    with opened(shelf, read_only=True, min_confidence=0.9) as strict:
         others.add(tag(strict, q=DEVELOPER))
     assert len(others) == 4 and first not in others
     for header in (first, f"W/{first}", f'"x", {first}', "*"):
@@ -387,7 +234,8 @@ def test_a_large_body_is_refused_however_it_comes(request_: Checked) -> None:
 
 
 def test_the_limits_are_settings(shelf: Home) -> None:
-    with opened(shelf, max_question_chars=10, max_top_k=3, max_body_bytes=100) as request:
+    limits = {"max_question_chars": 10, "max_top_k": 3, "max_body_bytes": 100}
+    with opened(shelf, read_only=True, **limits) as request:
         assert request("POST", "/v1/ask", json={"question": "w" * 10, "top_k": 3}).status_code == 200
         assert request("POST", "/v1/ask", json={"question": "w" * 11}).status_code == 422
         assert request("POST", "/v1/ask", json={"question": "w", "top_k": 4}).status_code == 422
@@ -436,7 +284,7 @@ def test_a_strange_host_breaks_nothing(host: str, request_: Checked) -> None:
 
 
 def test_hosts_that_are_not_allowed_are_refused(shelf: Home) -> None:
-    with opened(shelf, allowed_hosts=["docs.example", "::1"]) as request:
+    with opened(shelf, read_only=True, allowed_hosts=["docs.example", "::1"]) as request:
         for host in ("docs.example", "DOCS.example:8000", "[::1]:8000"):
             assert request("GET", "/version", headers={"Host": host}).status_code == 200
         for host in ("evil.example", "docs.example.evil.example", ""):
@@ -449,7 +297,7 @@ def test_an_error_nobody_foresaw_says_nothing_of_its_cause(shelf: Home) -> None:
     def broken() -> None:
         raise RuntimeError(MARKER)
 
-    with unwired(shelf) as request:
+    with unwired(shelf, read_only=True) as request:
         request.app.add_api_route("/broken", broken)
         reply = request("GET", "/broken")
     assert reply.status_code == 500
@@ -479,11 +327,6 @@ def test_a_well_formed_request_id_is_kept(request_: Checked) -> None:
     assert len({request_("GET", "/livez").headers["x-request-id"] for _ in range(5)}) == 5
 
 
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
 NEAR = st.fixed_dictionaries(
     {"question": st.text(min_size=1, max_size=30) | JSON_VALUES},
     optional={
@@ -546,222 +389,7 @@ def test_a_repeated_quotation_is_found_where_it_is_nearest(request_: Checked) ->
         assert (result["status"], result["start_char"]) == ("moved", place)
 
 
-# ---------------------------------------------------------------- documents
-
-
-def test_the_list_of_documents_can_be_read_in_pages(request_: Checked) -> None:
-    whole = request_.get("/v1/documents")
-    assert whole["next_cursor"] is None
-    ids = [one["id"] for one in whole["documents"]]
-    assert ids == sorted([ARTICLE.name, ODD, HOSTILE, WINDOWS, UNREADABLE])
-    for limit in (1, 2, 4, 5):
-        seen: list[Reply] = []
-        cursor: dict[str, str] = {}
-        for _ in range(len(ids)):
-            page = request_.get("/v1/documents", limit=limit, **cursor)
-            assert 0 < len(page["documents"]) <= limit
-            seen += page["documents"]
-            if page["next_cursor"] is None:
-                break
-            cursor = {"cursor": page["next_cursor"]}
-        assert seen == whole["documents"]
-    assert [one["id"] for one in whole["documents"] if one["problem"]] == [UNREADABLE]
-
-
-@pytest.mark.parametrize("name", [ARTICLE.name, ODD, HOSTILE, WINDOWS])
-def test_a_document_is_found_under_its_id_whatever_it_is(name: str, request_: Checked, shelf: Home) -> None:
-    address = f"/v1/documents/{quote(name, safe='/')}"
-    about = request_.get(address)
-    assert about["id"] == name and about["bytes"] == (shelf.corpus / name).stat().st_size
-    text = request_("GET", f"{address}/text")
-    assert text.content == (shelf.corpus / name).read_bytes()
-    assert text.headers["etag"] == f'"{about["text_sha256"]}"'
-    again = request_("GET", f"{address}/text", headers={"If-None-Match": text.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    whole = f"/v1/documents/{quote(name, safe='')}"  # the slash escaped as well
-    assert request_.get(whole) == about
-
-
-def test_an_unreadable_document_has_its_problem(request_: Checked) -> None:
-    about = request_.get(f"/v1/documents/{UNREADABLE}")
-    assert "not UTF-8" in about["problem"] and about["text_sha256"] is None
-    assert request_("GET", f"/v1/documents/{UNREADABLE}/text").status_code == 404
-    assert [one["id"] for one in request_.get("/v1/index")["skipped"]] == [UNREADABLE]
-
-
-class Page(HTMLParser):
-    """What a browser would make of a page, as far as these tests ask."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, str] = {}
-        self._open: list[str] = []
-        self.feed(source)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        if self._open:
-            self.texts[self._open[-1]] = self.texts.get(self._open[-1], "") + data
-
-
-@pytest.mark.parametrize("name", [ARTICLE.name, ODD, HOSTILE, WINDOWS])
-def test_a_document_page_shows_the_text_to_the_code_point(name: str, request_: Checked, shelf: Home) -> None:
-    reply = request_("GET", f"/documents/{quote(name, safe='/')}")
-    assert "\r" not in reply.text  # a browser would turn it into a line feed, or drop it
-    page = Page(reply.text)
-    text = (shelf.corpus / name).read_bytes().decode()
-    # HTML drops the first line break of a <pre>; all others count.
-    assert page.texts["pre"] == "\n" + text
-    assert page.texts["title"] == page.texts["h1"] == request_.get(f"/v1/documents/{quote(name)}")["title"]
-    assert page.texts["p"] == name
-    allowed = {"html", "meta", "title", "link", "header", "p", "h1", "main", "pre", "script"}
-    assert {tag for tag, _ in page.tags} == allowed
-    assert [given.get("src") for tag, given in page.tags if tag == "script"] == ["/assets/place.js"]
-
-
-def test_a_document_page_may_run_nothing_but_its_own_script(request_: Checked) -> None:
-    policy = request_("GET", f"/documents/{HOSTILE}").headers["content-security-policy"]
-    rules = dict(rule.strip().partition(" ")[::2] for rule in policy.split(";"))
-    assert rules["default-src"] == "'none'" and rules["script-src"] == rules["style-src"] == "'self'"
-    assert rules["base-uri"] == rules["form-action"] == rules["frame-ancestors"] == "'none'"
-    assert "unsafe" not in policy and "http" not in policy
-    for asset, media in (("/assets/place.js", "text/javascript"), ("/assets/page.css", "text/css")):
-        assert request_("GET", asset).headers["content-type"].startswith(media)
-
-
-def test_citations_lead_to_their_page(request_: Checked) -> None:
-    reply = request_.ask("What is the quagga?", min_confidence=0, filter={"documents": ["odd names/"]})
-    cited = [*reply["answer"]["citations"], *reply["passages"]]
-    for one in cited:
-        address, _, place = one["url"].partition("#")
-        assert place == f"c={one['start_char']}-{one['end_char']}"
-        assert Page(request_("GET", address).text).texts["p"] == ODD
-
-
-def test_the_description_needs_no_other_host(request_: Checked) -> None:
-    reply = request_("GET", "/docs")
-    assert not re.search(r"(https?:)?//[a-z0-9]", reply.text.replace("http://localhost", ""), re.IGNORECASE)
-    page = Page(reply.text)
-    linked = [given.get("src") or given.get("href") for _, given in page.tags]
-    needed = [one for one in linked if one]
-    assert len(needed) >= 3
-    for address in needed:
-        assert address.startswith("/") and request_("GET", address).status_code == 200
-    assert request_("GET", "/").headers["location"] == "/docs"
-    assert request_("GET", "/openapi.json").json() == OPENAPI
-
-
-# ---------------------------------------------------------------- changes
-
-
-def test_without_a_key_changes_work_from_this_machine_alone(shelf: Home) -> None:
-    dry = {"json": {"dry_run": True}}
-    with opened(shelf) as request:
-        for sender in ("127.0.0.1", "127.8.8.8", "::1"):
-            assert request("POST", "/v1/reindex", sender=sender, **dry).status_code == 202
-        for sender in ("10.0.0.1", "192.168.1.20", "203.0.113.9", "2001:db8::1", "0.0.0.0", "", "unix"):
-            assert request("POST", "/v1/reindex", sender=sender, **dry).status_code == 403
-            assert request("DELETE", "/v1/jobs/x", sender=sender).status_code == 403
-            assert request("GET", "/v1/index", sender=sender).status_code == 200
-        for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
-            for value in ("127.0.0.1", "203.0.113.9", ""):
-                reply = request("POST", "/v1/reindex", headers={header: value}, **dry)
-                assert reply.status_code == 403
-
-
-def test_a_name_that_leads_here_is_not_this_machine(shelf: Home) -> None:
-    headers = {"Host": "evil.example", "Origin": "http://evil.example"}
-    with opened(shelf) as request:
-        reply = request("POST", "/v1/reindex", headers=headers, json={"dry_run": True})
-        assert reply.status_code == 403  # a page's own name made to lead here looks local in all else
-
-
-def test_a_foreign_page_can_change_nothing(shelf: Home) -> None:
-    dry = {"json": {"dry_run": True}}
-    foreign = ["http://evil.example", "null", "http://localhost.evil.example", "http://localhost:81", "x"]
-    with opened(shelf) as request:
-        for origin in foreign:
-            headers = {"Origin": origin}
-            assert request("POST", "/v1/reindex", headers=headers, **dry).status_code == 403
-            # Asking stays open; without CORS headers that page cannot read the answer.
-            reply = request("GET", "/v1/ask", params={"q": "x"}, headers=headers)
-            assert reply.status_code == 200 and "access-control-allow-origin" not in reply.headers
-        assert (
-            request("POST", "/v1/reindex", headers={"Origin": "http://localhost"}, **dry).status_code == 202
-        )
-    with opened(shelf, allowed_origins=["https://shop.example"], admin_key="open sesame") as request:
-        allowed = {"Origin": "https://shop.example", "X-API-Key": "open sesame"}
-        reply = request("POST", "/v1/reindex", headers=allowed, **dry)
-        assert reply.status_code == 202
-        assert reply.headers["access-control-allow-origin"] == "https://shop.example"
-        reply = request("POST", "/v1/reindex", headers={**allowed, "Origin": "https://evil.example"}, **dry)
-        assert reply.status_code == 403 and "access-control-allow-origin" not in reply.headers
-
-
-def test_with_a_key_changes_need_it_from_anywhere(shelf: Home) -> None:
-    dry = {"json": {"dry_run": True}}
-    with opened(shelf, admin_key="open sesame ü") as request:
-        right = [
-            {"Authorization": b"Bearer " + "open sesame ü".encode("latin-1")},
-            {"Authorization": b"bearer   " + "open sesame ü".encode("latin-1")},
-            {"X-API-Key": "open sesame ü".encode("latin-1")},
-        ]
-        wrong = [
-            {},
-            {"X-API-Key": b""},
-            {"X-API-Key": b"Open sesame \xfc"},
-            {"X-API-Key": b"open sesame \xc3\xbc\xff"},
-            {"Authorization": b"Bearer"},
-            {"Authorization": b"Basic " + "open sesame ü".encode("latin-1")},
-            {"Authorization": b"Bearer zebrafinch"},
-        ]
-        for sender in ("127.0.0.1", "203.0.113.9"):
-            for headers in right:
-                assert (
-                    request("POST", "/v1/reindex", sender=sender, headers=headers, **dry).status_code == 202
-                )
-            for headers in wrong:
-                reply = request("POST", "/v1/reindex", sender=sender, headers=headers, **dry)
-                assert reply.status_code == 401 and reply.headers["www-authenticate"] == "Bearer"
-        assert request("POST", "/v1/reindex", content=b"zebrafinch").status_code == 401
-        assert request("GET", "/v1/ask", params={"q": "x"}, sender="203.0.113.9").status_code == 200
-
-
-def test_a_job_says_where_it_is_and_how_it_ended(library: Home, tmp_path: Path) -> None:
-    home = library.copy(tmp_path)
-    home.write("quagga.md", "# Quagga\n\nThe quagga is an extinct subspecies of zebra.\n")
-    with opened(home) as request:
-        before = request.get("/v1/index")
-        for body, published in (({"dry_run": True}, False), (None, True)):
-            reply = request("POST", "/v1/reindex", **({"json": body} if body else {}))
-            assert reply.status_code == 202
-            address = reply.headers["location"]
-            assert address == f"/v1/jobs/{reply.json()['id']}"
-            job = request.finished(address)
-            assert (job["state"], job["counts"]["added"], job["counts"]["encoded"]) == ("succeeded", 1, 1)
-            after = request.get("/v1/index")
-            assert (after["version"] == job["index_version"]) is published
-            assert (after["version"] != before["version"]) is published
-        assert request("DELETE", address).status_code == 409
-        assert after["documents"] == 2 and after["state"] == "idle"
-
-
 def test_signs_of_life(request_: Checked) -> None:
     assert request_.get("/livez") == {"status": "ok"}
     assert request_.get("/readyz") == {"status": "ready"}
     assert request_.get("/version")["index_version"] == request_.get("/v1/index")["version"]
-
-
-def test_a_document_is_known_by_any_name_a_client_may_use(request_: Checked) -> None:
-    # An id is data: dots, double slashes and escapes lead to nothing else.
-    for path in (f"./{ARTICLE.name}", f"x/../{ARTICLE.name}", f"/{ARTICLE.name}", f"{ARTICLE.name}/"):
-        assert request_("GET", f"/v1/documents/{quote(path, safe='')}").status_code == 404
