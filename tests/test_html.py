@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from corpus.document import BlockKind, Document
 from corpus.formats import UnreadableDocument, html, parse
 from corpus.formats.html_nodes import names
-from corpus.formats.html_words import lowered, raised
+from corpus.formats.figures import lowered, raised
 from corpus.formats.reading import Extract
 from tests.extracted import PHRASE, answers, cells, check, shown, tables
 

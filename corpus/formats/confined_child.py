@@ -75,6 +75,10 @@ def _answer(form: str, data: bytes) -> bytes:
 def _read(form: str, data: bytes) -> Extract:
     """Return what is in `data`. A format's library is loaded when its first document comes."""
     match form:
+        case "docx":
+            from corpus.formats import docx
+
+            return docx.read(data)
         case "html":
             from corpus.formats import html
 

@@ -6,13 +6,12 @@ import re
 
 from selectolax.lexbor import LexborNode
 
+from corpus.formats.figures import lowered, raised
 from corpus.formats.html_nodes import BLOCKS, is_hidden, walk
 
 _UNSEEN = dict.fromkeys((0xAD, 0x200B, 0x2060, 0xFEFF))
 """Soft hyphens and spaces without width: where a line may be broken."""
 
-_RAISED = str.maketrans("0123456789+-−=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱ")
-_LOWERED = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
 _ANCHOR = re.compile(r"[¶§#🔗\uf0c1\s]*")
 _REFERENCE = 6  # characters of a footnote's number, with its brackets
 _SPACE = re.compile(r"\s+")
@@ -73,22 +72,6 @@ class Words:
             elif found[-1]:
                 found.append([])
         return ["\n".join(lines) for lines in found if lines]
-
-
-def raised(words: str) -> str:
-    """Return superscript as plain text in which `10` and a raised `6` are not 106."""
-    return _shifted(words, _RAISED, "^")
-
-
-def lowered(words: str) -> str:
-    """Return subscript as plain text."""
-    return _shifted(words, _LOWERED, "_")
-
-
-def _shifted(words: str, table: dict[int, int], sign: str) -> str:
-    if not any(character.isdigit() for character in words):
-        return words
-    return words.translate(table) if all(ord(one) in table for one in words) else f"{sign}{words.strip()}"
 
 
 def flat(node: LexborNode) -> str:
