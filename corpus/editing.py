@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -117,16 +117,21 @@ def write_document(folder: Path, document_id: str, data: bytes, wanted: Wanted =
     if wanted.shas is not None or wanted.exists:
         # Nothing is made for a document that has to be there already.
         wanted.check(_sha(read_document(folder, document_id)))
-    with _inside(folder, parents, make=True) as parent:
-        assert parent is not None
-        _check_collision(parent, name)
-        before = _read(parent, name)
-        wanted.check(_sha(before))
-        if before == data:
-            _sync_file(parent, name)
-            return "unchanged"
-        _replace(parent, name, data)
-        return "created" if before is None else "replaced"
+    try:
+        with _inside(folder, parents, make=True) as parent:
+            assert parent is not None
+            _check_collision(parent, name)
+            before = _read(parent, name)
+            wanted.check(_sha(before))
+            if before == data:
+                _sync_file(parent, name)
+                return "unchanged"
+            _replace(parent, name, data)
+            _confirm(parent, lambda: _put_back(parent, name, before))
+            return "created" if before is None else "replaced"
+    except OSError:
+        _drop_empty(folder, parents)
+        raise
 
 
 def remove_document(folder: Path, document_id: str, wanted: Wanted = ANY) -> bool:
@@ -141,17 +146,37 @@ def remove_document(folder: Path, document_id: str, wanted: Wanted = ANY) -> boo
         wanted.check(_sha(before))
         if parent is None or before is None:
             return False
-        os.unlink(name, dir_fd=parent)
-        os.fsync(parent)
+        aside = _aside()
+        os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
+        _confirm(parent, lambda: os.rename(aside, name, src_dir_fd=parent, dst_dir_fd=parent))
+        with suppress(OSError):  # then it is swept
+            os.unlink(aside, dir_fd=parent)
     _drop_empty(folder, parents)
     return True
+
+
+def _confirm(parent: int, undo: Callable[[], None]) -> None:
+    """Make the names in a folder durable; where that fails, the change they stand for is undone."""
+    try:
+        os.fsync(parent)
+    except OSError:
+        with suppress(OSError):
+            undo()
+        raise
+
+
+def _put_back(parent: int, name: str, before: bytes | None) -> None:
+    if before is None:
+        os.unlink(name, dir_fd=parent)
+    else:
+        _replace(parent, name, before)
 
 
 def _drop_empty(folder: Path, parents: list[str]) -> None:
     """Remove the folders that nothing is left in: an empty one would keep others from names like its own."""
     while parents:
         *parents, last = parents
-        with suppress(OSError), _inside(folder, parents, make=False) as parent:
+        with suppress(OSError, Taken), _inside(folder, parents, make=False) as parent:
             if parent is not None:
                 os.rmdir(last, dir_fd=parent)
 
@@ -220,10 +245,12 @@ def _read(parent: int, name: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise (Taken(f"{name} is a symbolic link") if error.errno == errno.ELOOP else error) from error
+        stands = {errno.ELOOP: "is a symbolic link", errno.ENXIO: "is not a file"}.get(error.errno or 0)
+        raise (Taken(f"{name} {stands}") if stands else error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Taken(f"{name} is not a file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Taken(f"{name} is not a file")
         return file.read()
 
 
@@ -237,24 +264,38 @@ def _sync_file(parent: int, name: str) -> None:
     os.fsync(parent)
 
 
+def _aside() -> str:
+    return f"{ASIDE}{secrets.token_hex(8)}"
+
+
 def _replace(parent: int, name: str, data: bytes) -> None:
-    aside = f"{ASIDE}{secrets.token_hex(8)}"
+    """Put a file at its place in one step, whole; who may read the one that was there may read it."""
+    mode = 0o644
+    with suppress(FileNotFoundError):
+        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & 0o777
+    aside = _aside()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(aside, flags, 0o644, dir_fd=parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)  # before there is anything to read
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.rename(aside, name, src_dir_fd=parent, dst_dir_fd=parent)
     except BaseException:
-        os.unlink(aside, dir_fd=parent)
+        with suppress(OSError):  # then it is swept
+            os.unlink(aside, dir_fd=parent)
         raise
-    os.fsync(parent)
 
 
 def sweep(folder: Path) -> None:
     """Remove files that were being written aside when a process died."""
-    for path in folder.rglob(f"{ASIDE}*"):
-        if path.is_file() and not path.is_symlink():
-            path.unlink(missing_ok=True)
+    waiting = [str(folder)]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.name.startswith(ASIDE) and entry.is_file(follow_symlinks=False):
+                    Path(entry.path).unlink()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,58 +18,13 @@ from index.store import KEPT, Locked, NoIndex, Store
 from service.answer import Index, ask
 from tests.laws.corpora import Files, laid, published, share
 from tests.laws.standin import StandIn
+from tests.laws.stopping import stopped_after
 
 OLD: Files = {
     "a.md": b"# Old\n\nThe first state of the corpus.\n\n| a | b |\n|---|---|\n| c | 1 |\n",
     "b.txt": b"x y",
 }
 NEW: Files = {"a.md": b"# New\n\nThe second state.\n", "b.txt": b"x y", "c.md": b"\xff unreadable"}
-STEPS = {"open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "shutil.rmtree", "os.truncate"}
-WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-
-
-def stopped_after(count: int, folder: Path, work: Callable[[], object]) -> bool:
-    """Run `work` in a process that dies at its step number `count` in `folder`; return whether it died.
-
-    A step is anything the operating system is asked to change. A machine that loses its power also loses
-    what was not made durable: every such file is left cut in half.
-    """
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) in (0, 9), "the child failed by itself"
-        return os.waitstatus_to_exitcode(status) == 9
-    code = 1
-    try:
-        durable = {path.stat().st_ino for path in folder.rglob("*")}
-        taken = 0
-
-        def step() -> None:
-            nonlocal taken
-            taken += 1
-            if taken != count:
-                return
-            for path in folder.rglob("*"):
-                if path.is_file() and path.stat().st_ino not in durable:
-                    os.truncate(path, path.stat().st_size // 2)
-            os._exit(9)
-
-        def fsync(fd: Any) -> None:
-            step()
-            durable.add(os.fstat(fd).st_ino)
-
-        def watch(event: str, arguments: tuple[Any, ...]) -> None:
-            if event not in STEPS or taken >= count or not str(arguments[0]).startswith(str(folder)):
-                return
-            if event != "open" or (arguments[2] or 0) & WRITES:
-                step()
-
-        setattr(os, "fsync", fsync)  # noqa: B010 (mypy knows another signature)
-        sys.addaudithook(watch)
-        work()
-        code = 0
-    finally:
-        os._exit(code)
 
 
 def texts(snapshot: Snapshot) -> dict[str, str]:
