@@ -42,7 +42,7 @@ class Checked(Unwired):
 
     def __call__(self, method: str, path: str, **given: Any) -> httpx.Response:
         reply = super().__call__(method, path, **given)
-        assert reply.status_code < 500 or reply.status_code == 503, reply.text
+        assert reply.status_code < 500 or reply.status_code in (503, 507), reply.text
         check_envelope(reply)
         if reply.status_code >= 400 and method != "HEAD":
             check_problem(reply)

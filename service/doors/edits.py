@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from corpus.editing import BadId, PreconditionFailed, Taken, Wanted, read_document
 from corpus.formats import MEDIA_TYPES, SUFFIXES
 from service import schemas
 from service.access import require_admin
-from service.doors.replies import changing, json_reply, keeper_of, live_of, problems
+from service.doors.replies import changing, json_reply, keeper_of, live_of, problems, take_index
 from service.jobs import Job
-from service.live import Live
 from service.problems import Refused
 
 router = APIRouter(tags=["documents"])
@@ -27,9 +31,27 @@ router = APIRouter(tags=["documents"])
 WAIT_SECONDS = 120.0
 """Longest time that a change with `wait=true` waits to be searchable: a large document takes a while."""
 
+LOOK_SECONDS = 0.02
+"""How often it looks meanwhile: one that slept in a thread would keep it from those who ask."""
+
 Done = TypeVar("Done")
 
 TAG = re.compile(r'(W/)?"([^"]*)"')
+
+
+class _Id(Convertor[str]):
+    """An id as it was sent: `path` ends at a line break, and so would stand for another document."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("document_id", _Id())
 
 
 class ChangeQuery(schemas.Request):
@@ -41,7 +63,7 @@ class ChangeQuery(schemas.Request):
 
 
 @router.put(
-    "/v1/documents/{document_id:path}",
+    "/v1/documents/{document_id:document_id}",
     response_model=schemas.ChangeReply,
     responses=problems(400, 401, 403, 409, 412, 413, 415, 422, 428, 503, 507)
     | {201: {"model": schemas.ChangeReply, "description": "Created."}},
@@ -60,16 +82,18 @@ async def put_document(
     """Create or replace a document by the body as it is; the reply comes when it is on disk."""
     keeper = keeper_of(request)
     wanted = _wanted(request)
+    _check_sent(request)
+    _check_whole(request.headers)
     _check_media_type(document_id, request.headers.get("content-type", ""))
     data = await request.body()
     status, job = await _changed(lambda: keeper.put_document(document_id, data, wanted))
-    return await _reply(live_of(request), document_id, status, job, query, hashlib.sha256(data).hexdigest())
+    return await _reply(request, document_id, status, job, query, hashlib.sha256(data).hexdigest())
 
 
 @router.delete(
-    "/v1/documents/{document_id:path}",
+    "/v1/documents/{document_id:document_id}",
     response_model=schemas.ChangeReply,
-    responses=problems(400, 401, 403, 404, 409, 412, 422, 428, 503, 507),
+    responses=problems(400, 401, 403, 404, 409, 412, 413, 422, 428, 503, 507),
     dependencies=[Depends(require_admin)],
     operation_id="deleteDocument",
 )
@@ -79,14 +103,15 @@ async def delete_document(
     """Remove a document; the reply comes when that is on disk."""
     keeper = keeper_of(request)
     wanted = _wanted(request)
+    _check_sent(request)
     job = await _changed(lambda: keeper.remove_document(document_id, wanted))
     if job is None:
         raise Refused(404, "no-such-document", "the folder holds no document with that id")
-    return await _reply(live_of(request), document_id, "removed", job, query, None)
+    return await _reply(request, document_id, "removed", job, query, None)
 
 
 @router.get(
-    "/v1/documents/{document_id:path}/raw",
+    "/v1/documents/{document_id:document_id}/raw",
     responses=problems(304, 404, 422, 503) | {200: {"content": {"*/*": {}}}},
     response_class=Response,
     operation_id="getDocumentFile",
@@ -96,7 +121,7 @@ async def get_raw(request: Request, document_id: str) -> Response:
     folder = live_of(request).settings.corpus
     try:
         data = await run_in_threadpool(read_document, folder, document_id)
-    except (BadId, Taken, FileNotFoundError):
+    except (BadId, Taken):
         data = None
     except OSError as error:
         raise Refused(503, "folder-unreadable", f"the document cannot be read: {error.strerror}") from error
@@ -110,7 +135,8 @@ async def get_raw(request: Request, document_id: str) -> Response:
         "Content-Disposition": "attachment",
         "Content-Security-Policy": "sandbox; default-src 'none'",
     }
-    if tag in request.headers.get("if-none-match", ""):
+    given = request.headers.get("if-none-match", "")
+    if tag in given or given.strip() == "*":
         return Response(status_code=304, headers=headers)
     return Response(data, headers=headers, media_type=MEDIA_TYPES[_form_of(document_id) or "text"])
 
@@ -129,7 +155,7 @@ async def _changed(change: Callable[[], Done]) -> Done:
 
 
 async def _reply(
-    live: Live,
+    request: Request,
     document_id: str,
     status: Literal["created", "replaced", "unchanged", "removed"],
     job: Job | None,
@@ -138,7 +164,9 @@ async def _reply(
 ) -> Response:
     """Return what was done; with `wait`, once questions see it."""
     if job is not None and query.wait:
-        await run_in_threadpool(job.over.wait, WAIT_SECONDS)
+        end = time.monotonic() + WAIT_SECONDS
+        while not job.over.is_set() and time.monotonic() < end:
+            await asyncio.sleep(LOOK_SECONDS)
         if job.state in ("failed", "cancelled"):
             raise Refused(
                 503,
@@ -146,7 +174,7 @@ async def _reply(
                 f"the change is on disk, but the index could not follow it: {job.problem}",
                 headers={"Retry-After": "5"},
             )
-    snapshot = live.current.snapshot
+    snapshot = take_index(request).snapshot
     unread = next((one.reason for one in snapshot.skipped if one.id == document_id), None)
     done = job is None or job.state == "succeeded"
     return json_reply(
@@ -169,27 +197,42 @@ def _wanted(request: Request) -> Wanted:
 
     Raises Refused 428 where none are given and the settings want one.
     """
-    match, none_match = (request.headers.get(name) for name in ("if-match", "if-none-match"))
-    if match is None and none_match is None and live_of(request).settings.require_if_match:
+    match, none_match = (request.headers.getlist(name) for name in ("if-match", "if-none-match"))
+    if not match and not none_match and live_of(request).settings.require_if_match:
         raise Refused(
             428,
             "precondition-required",
             "this server wants If-Match with the document's ETag, or `If-None-Match: *` for a new one",
         )
     exists, shas, other_than = None, None, frozenset[str]()
-    if match is not None:
-        exists, shas = (True, None) if match.strip() == "*" else (None, _shas(match))
-    if none_match is not None:
-        if none_match.strip() == "*":
-            exists = False
-        else:
-            other_than = _shas(none_match)
+    if match:
+        exists, shas = (True, None) if match == ["*"] else (None, _shas(match, weak=False))
+    if none_match == ["*"]:
+        exists = False
+    elif none_match:
+        other_than = _shas(none_match, weak=True)
     return Wanted(shas, exists, other_than)
 
 
-def _shas(header: str) -> frozenset[str]:
-    # A weak tag never matches: `strong` comparison, RFC 9110.
-    return frozenset(sha for weak, sha in TAG.findall(header) if not weak)
+def _shas(lines: list[str], *, weak: bool) -> frozenset[str]:
+    # If-Match compares strongly, so that a weak tag never matches, If-None-Match does not: RFC 9110, 13.1.
+    return frozenset(sha for mark, sha in TAG.findall(", ".join(lines)) if weak or not mark)
+
+
+def _check_sent(request: Request) -> None:
+    """Raise Refused 400 where the id's bytes are no text, for which the framework would make some up."""
+    try:
+        unquote_to_bytes(request.scope.get("raw_path", b"")).decode()
+    except UnicodeDecodeError as error:
+        raise Refused(400, "bad-document-id", "the id is not UTF-8") from error
+
+
+def _check_whole(headers: Headers) -> None:
+    """Raise Refused where the body is not the document as it is: 400 for a part, 415 for a packed one."""
+    if "content-range" in headers:
+        raise Refused(400, "partial-document", "a document is sent whole, without Content-Range")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "packed-document", "a document is sent as it is, without Content-Encoding")
 
 
 def _check_media_type(document_id: str, given: str) -> None:
