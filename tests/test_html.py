@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from html import escape
 from itertools import pairwise
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from corpus.document import BlockKind, Document
 from corpus.formats import UnreadableDocument, html, parse
-from corpus.formats.html_nodes import names
+from corpus.formats.confined import Confined
 from corpus.formats.figures import lowered, raised
+from corpus.formats.html_nodes import names
 from corpus.formats.reading import Extract
 from tests.extracted import PHRASE, answers, cells, check, shown, tables
 
@@ -459,11 +461,19 @@ HOSTILE = {
 }
 
 
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Confined]:
+    """Return a child that gives up sooner than the one that serves."""
+    confined = Confined(cpu_seconds=5)
+    yield confined
+    confined.close()
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_pages(name: str) -> None:
+def test_hostile_pages(name: str, impatient: Confined) -> None:
     """A page made to harm is read, or named with the reason, in a bounded time."""
     try:
-        said = page(HOSTILE[name]).text
+        said = impatient.read("html", HOSTILE[name].encode()).text
     except UnreadableDocument as error:
         said = str(error)
     assert "words" in said or "needed more than" in said or "took longer than" in said

@@ -87,6 +87,10 @@ def _read(form: str, data: bytes) -> Extract:
             from corpus.formats import delimited
 
             return delimited.read(data, tabs=form == "tsv")
+        case "pdf":
+            from corpus.formats import pdf
+
+            return pdf.read(data)
     raise ValueError(f"no reader for {form!r}")
 
 
