@@ -21,11 +21,11 @@ from corpus.formats import confined_wire
 from corpus.formats.confined_child import OUT_OF_MEMORY
 from corpus.formats.reading import Extract, UnreadableDocument
 
-CPU_SECONDS = 30
-"""Processor time for one document. A PDF takes some 10 ms a page, so manuals of a thousand pages stay well
-within it, and all else is faster; what takes longer loops or is made to."""
+CPU_SECONDS = 60
+"""Processor time for one document. A PDF takes 10 to 35 ms a page, so a thousand full pages are read on a slower
+processor, too; all other formats are faster. What takes longer loops, or is made to."""
 
-WALL_SECONDS = 60
+WALL_SECONDS = 120
 """Twice the processor time, so that a busy machine refuses nothing that it would read when idle."""
 
 MEMORY_MIB = 1024

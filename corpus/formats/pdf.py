@@ -11,8 +11,9 @@ from pypdf import PdfReader
 from pypdf.errors import DependencyError, EmptyFileError, LimitReachedError, PyPdfError
 
 from corpus.document import BlockKind
-from corpus.formats import pdf_layout, pdf_margins
-from corpus.formats.pdf_layout import MOST_LEVEL, Group, Manner
+from corpus.formats import pdf_headings, pdf_layout, pdf_margins
+from corpus.formats.pdf_headings import MOST_LEVEL
+from corpus.formats.pdf_layout import Group, Manner
 from corpus.formats.pdf_lines import Line, lines_of
 from corpus.formats.reading import Extract, UnreadableDocument
 from corpus.formats.writing import Writing
@@ -22,6 +23,7 @@ UNREADABLE_SHARE = 0.3
 
 _STUMBLES = (PyPdfError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _OPEN_AND_SAVE = "open it in a viewer and print it to PDF anew"
+_LOCKED = "is encrypted with AES; save a copy without encryption"
 _NO_TITLE = re.compile(
     r"untitled.*|microsoft (?:word|powerpoint|excel).*|powerpoint presentation|(?:slide|document) ?\d*|"
     r".*\.(?:docx?|pptx?|xlsx?|pdf|tex|dvi|indd|qxd|rtf|html?|odt|fm|ps)",
@@ -36,8 +38,9 @@ def read(data: bytes) -> Extract:
     how = pdf_layout.manner(pages)
     _check(pages)
     kept = pdf_margins.without(pages, how.size)
-    found = pdf_layout.groups(kept if any(kept) else pages, how)
-    pdf_layout.name_headings(found, how, _outline(reader))
+    outline = _outline(reader)
+    found = pdf_layout.groups(kept if any(kept) else pages, how, outline)
+    pdf_headings.name_headings(found, how, outline)
     writing, starts = _written(found, how)
     title = _title(reader, pages, writing)
     whole = writing.extract(title)
@@ -52,7 +55,7 @@ def _opened(data: bytes) -> PdfReader:
             raise UnreadableDocument("is protected by a password; save a copy without one")
         return reader
     except DependencyError as error:
-        raise UnreadableDocument("is encrypted with AES; save a copy without encryption") from error
+        raise UnreadableDocument(_LOCKED) from error
     except EmptyFileError as error:
         raise UnreadableDocument("is empty") from error
     except _STUMBLES as error:
@@ -67,6 +70,8 @@ def _pages(reader: PdfReader) -> Iterator[list[Line]]:
         for number, page in enumerate(reader.pages):
             yield lines_of(page, number, fonts)
     except DependencyError as error:
+        if reader.is_encrypted:
+            raise UnreadableDocument(_LOCKED) from error
         raise UnreadableDocument(
             f"needs a decoder that is not here ({_said(error)}); {_OPEN_AND_SAVE}"
         ) from error
@@ -113,9 +118,9 @@ def _outline(reader: PdfReader) -> dict[tuple[int, str], int]:
                 waiting += [(inner, level + 1) for inner in reversed(one)]
                 continue
             page = reader.get_destination_page_number(one)
-            if page is not None and one.title:
-                key = (page, pdf_layout.plain_title(str(one.title)))
-                found.setdefault(key, min(level, MOST_LEVEL))
+            title = pdf_layout.plain_title(str(one.title or ""))
+            if page is not None and title:
+                found.setdefault((page, title), min(level, MOST_LEVEL))
     except _STUMBLES:
         return {}  # an outline helps; a damaged one is no reason to refuse the text
     return found

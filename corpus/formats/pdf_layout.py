@@ -25,11 +25,7 @@ INDENT = 0.9
 SHORT_LINE = 0.6
 """A line shorter than this share of the usual one was ended by its writer and not by the margin."""
 
-MOST_LEVEL = 6
-LONGEST_HEADING = 120
-"""Characters."""
-
-_ITEM = re.compile(
+ITEM = re.compile(
     r"(?:[-*•‣⁃◦▪▫●○∙■□❖➢➤✓✔·–—\uf0b7\uf0a7\uf0d8\uf0fc]|\(?(?:\d{1,3}|[a-z]|[ivx]{2,4})\)|\d{1,3}\.)\s+(?=\S)"
 )
 _NUMBERED = re.compile(
@@ -62,7 +58,7 @@ class Group:
 
     def marker(self) -> int:
         """Return how many characters the bullet or number of a list item takes, or 0."""
-        found = None if self.heading or self.is_code() else _ITEM.match(self.first.words)
+        found = None if self.heading or self.is_code() else ITEM.match(self.first.words)
         return found.end() if found else 0
 
     def is_code(self) -> bool:
@@ -124,13 +120,31 @@ def _vocabulary(lines: Sequence[Line]) -> frozenset[str]:
     return frozenset(found)
 
 
-def groups(pages: Sequence[Sequence[Line]], how: Manner) -> list[Group]:
+Outline = Mapping[tuple[int, str], int]
+"""The level of each heading that a file's outline names, by its page (from 0) and its plain title."""
+
+
+def plain_title(words: str) -> str:
+    """Return what two ways to write the same heading have in common: its letters, without its number."""
+    bare = _NUMBERED.sub("", words.strip())
+    return "".join(character for character in (bare or words).casefold() if character.isalnum())
+
+
+def groups(pages: Sequence[Sequence[Line]], how: Manner, outline: Outline) -> list[Group]:
     """Return the lines in groups. A paragraph that goes on over the end of its page is one."""
+    alone = False  # whether the line before is a heading of the outline, all of it
     found: list[Group] = []
     for page in pages:
         for number, line in enumerate(page):
             before = found[-1] if found else None
-            if before is None or (_crosses(before, line) if number == 0 else _begins(before, line, how)):
+            is_heading = (line.page, plain_title(line.words)) in outline
+            divides = alone or is_heading or before is None
+            alone = is_heading
+            if (
+                before is None
+                or divides
+                or (_crosses(before, line) if number == 0 else _begins(before, line, how))
+            ):
                 found.append(Group([line]))
             else:
                 before.lines.append(line)
@@ -142,6 +156,8 @@ def _begins(group: Group, line: Line, how: Manner) -> bool:
     last = group.lines[-1]
     if line.angle != last.angle or not _same_kind(last, line):
         return True
+    if max(last.size, line.size) >= HEADING_SIZE * how.size and abs(last.size - line.size) > 0.5:
+        return True  # headings of two levels
     down = last.y - line.y
     if abs(down) < SAME_LINE * line.size:
         return False
@@ -152,7 +168,7 @@ def _begins(group: Group, line: Line, how: Manner) -> bool:
         return True
     if line.monospaced:
         return False
-    if _ITEM.match(line.words) and (group.marker() or last.words.endswith(":") or not _reads_on(last, line)):
+    if ITEM.match(line.words) and (group.marker() or last.words.endswith(":") or not _reads_on(last, line)):
         return True
     ended = _SENTENCE_END.search(last.words) is not None
     if group.marker():
@@ -166,7 +182,7 @@ def _crosses(group: Group, line: Line) -> bool:
     """Return whether the first line of a page begins something new."""
     last = group.lines[-1]
     return not (_same_kind(last, line) and not line.monospaced and _reads_on(last, line)) or bool(
-        _ITEM.match(line.words)
+        ITEM.match(line.words)
     )
 
 
@@ -214,55 +230,6 @@ def _join(text: str, last: Line, line: Line, how: Manner, *, code: bool) -> str:
     if _EAST_ASIAN.match(text[-1:]) and _EAST_ASIAN.match(line.words):
         return text
     return text + ("\n" if len(last.words) < SHORT_LINE * how.length else " ")
-
-
-def name_headings(found: Sequence[Group], how: Manner, outline: Mapping[tuple[int, str], int]) -> None:
-    """Say which groups are headings, of which level: those of the outline, and those that are set as such.
-
-    Where the outline names most of what is set in a size, what it leaves out is none.
-    """
-    known: dict[float, int] = {}
-    named: Counter[float] = Counter()
-    for group in found:
-        level = outline.get((group.first.page, plain_title(group.words)), 0)
-        if level and len(group.words) <= 2 * LONGEST_HEADING:
-            group.heading = level
-            named[_set(group, how)] += 1
-            known.setdefault(_set(group, how), level)
-    looks = [group for group in found if not group.heading and _looks_like_one(group, how)]
-    left = Counter(_set(group, how) for group in looks)
-    levels = {size: level for size, level in known.items() if named[size] < left[size]}
-    deepest = max(known.values(), default=0)
-    others = sorted((size for size in left if size not in known), reverse=True)
-    above = [size for size in others if known and size > max(known)]
-    for rank, size in enumerate((size for size in others if size not in above), start=1):
-        levels[size] = deepest + rank
-    for group in looks:
-        size = _set(group, how)
-        group.heading = min(1 if size in above else levels.get(size, 0), MOST_LEVEL)
-
-
-def plain_title(words: str) -> str:
-    """Return what two ways to write the same heading have in common: its letters, without its number."""
-    bare = _NUMBERED.sub("", words.strip())
-    return "".join(character for character in (bare or words).casefold() if character.isalnum())
-
-
-def _set(group: Group, how: Manner) -> float:
-    """Return how large a heading is set; one no larger than the text stands below all others."""
-    size = round(group.first.size * 2) / 2
-    return size if size >= HEADING_SIZE * how.size else 0.0
-
-
-def _looks_like_one(group: Group, how: Manner) -> bool:
-    words = group.words
-    if len(words) > LONGEST_HEADING or not any(character.isalpha() for character in words) or group.is_code():
-        return False
-    if words.endswith((".", ",", ";", ":")) or words[0].islower() or group.first.angle:
-        return False
-    large = group.first.size >= HEADING_SIZE * how.size
-    bold = all(line.bold for line in group.lines) and not how.bold and group.first.size >= 0.95 * how.size
-    return large or (bold and len(group.lines) == 1)
 
 
 def code_apart(found: Sequence[Group], how: Manner) -> Iterator[tuple[Group, bool]]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from corpus.formats.pdf_lines import Line
 
-EDGE_LINES = 2
+EDGE_LINES = 3
 """Lines from the top and from the bottom of a page that may be running heads."""
 
 FEWEST_PAGES = 3
@@ -18,7 +18,16 @@ FEWEST_PAGES = 3
 NEAR_PAGES = 4
 """Pages from one to the next, at most: the head of a chapter stands on every other page of it."""
 
-_PLACE = 3.0  # points within which a place is the same
+LARGE = 1.15
+"""Times the size of the text: a line so large may be a title."""
+
+MOST_SLIDES = 4
+"""Slides in a row, at most, under one title."""
+
+PLACE = 3.0
+"""Points within which a place is the same."""
+
+_AT_AN_END = re.compile(r"^\d{1,4}(?=\s|$)|(?<=\s)\d{1,4}$")
 _FIGURES = re.compile(r"\d+|\b[ivxlc]+\b")
 _NUMBER = re.compile(
     r"[-–—|\s]*(?:page|seite|p\.)?\s*(\d{1,4})(?:\s*(?:of|/|von)\s*\d{1,4})?[-–—|\s]*", re.IGNORECASE
@@ -29,21 +38,37 @@ _LEADERS = re.compile(r"(?:\.\s?){4,}\s*[\divxlc]{1,6}$|(?:\s\.){3,}\s*[\divxlc]
 def without(pages: Sequence[Sequence[Line]], body_size: float) -> list[list[Line]]:
     """Return the lines of each page without those that only help to get about."""
     edges = [_edges(page) for page in pages]
+    large: set[tuple[str, int]] = set()
+    counted: dict[tuple[int, int], set[int]] = defaultdict(set)
     seen: dict[tuple[str, int], list[int]] = defaultdict(list)
     for number, edge in enumerate(edges):
         for line in {_key(line): line for line in edge}.values():
-            # On slides the same title may stand above several pages, in larger letters.
-            if line.size <= body_size * 1.15:
-                seen[_key(line)].append(number)
-    running = {key for key, numbers in seen.items() if _runs(numbers)}
+            seen[_key(line)].append(number)
+            if line.size > LARGE * body_size:
+                large.add(_key(line))
+            # Whatever else it says: a line that counts the pages, in its place.
+            for offset in _offsets(line):
+                counted[offset, _place(line)].add(number)
+    # The same title may stand above several slides; above a third of all pages it is no title.
+    many = max(MOST_SLIDES, len(pages) // 3)
+    running = {
+        key for key, numbers in seen.items() if _runs(numbers) and (key not in large or len(numbers) > many)
+    }
+    counting = {key for key, numbers in counted.items() if len(numbers) >= FEWEST_PAGES}
+    short = len(pages) < FEWEST_PAGES
+
+    def is_margin(line: Line) -> bool:
+        words, place = _key(line)
+        near = (place - 1, place, place + 1)
+        return (
+            any((words, one) in running for one in near)
+            or any((offset, one) in counting for offset in _offsets(line) for one in near)
+            or (short and _is_number(line))
+        )
+
     return [
-        [
-            line
-            for line in page
-            if not _LEADERS.search(line.words)
-            and not (line in edge and (_is_running(line, running) or _is_number(line, number, len(pages))))
-        ]
-        for number, (page, edge) in enumerate(zip(pages, edges, strict=True))
+        [line for line in page if not _LEADERS.search(line.words) and not (line in edge and is_margin(line))]
+        for page, edge in zip(pages, edges, strict=True)
     ]
 
 
@@ -55,12 +80,16 @@ def _edges(page: Sequence[Line]) -> set[Line]:
 
 
 def _key(line: Line) -> tuple[str, int]:
-    return _FIGURES.sub("#", line.words.casefold()), round(line.y / _PLACE)
+    return _FIGURES.sub("#", line.words.casefold()), _place(line)
 
 
-def _is_running(line: Line, running: set[tuple[str, int]]) -> bool:
-    words, place = _key(line)
-    return any((words, near) in running for near in (place - 1, place, place + 1))
+def _place(line: Line) -> int:
+    return round(line.y / PLACE)
+
+
+def _offsets(line: Line) -> set[int]:
+    """Return by how much the numbers at the ends of a line are ahead of its page's."""
+    return {int(found[0]) - line.page for found in _AT_AN_END.finditer(line.words)}
 
 
 def _runs(numbers: Sequence[int]) -> bool:
@@ -73,7 +102,7 @@ def _runs(numbers: Sequence[int]) -> bool:
     return False
 
 
-def _is_number(line: Line, number: int, count: int) -> bool:
-    """Return whether a line is the number of its page, in a file too short to see that from others."""
+def _is_number(line: Line) -> bool:
+    """Return whether a line is nothing but the number of its page, counted from 1."""
     found = _NUMBER.fullmatch(line.words)
-    return found is not None and count < FEWEST_PAGES and int(found[1]) == number + 1
+    return found is not None and int(found[1]) == line.page + 1
