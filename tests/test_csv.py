@@ -220,6 +220,15 @@ def test_excel_says_its_delimiter() -> None:
     assert shown("sep=;\nname;size\na,b;1,5\n") == [("headed", [["name", "size"], ["a,b", "1,5"]])]
 
 
+def test_rows_may_leave_their_last_cells_out() -> None:
+    text = "name,since,until,note\nAda,1815,1852\nGrace,1906\nAlan,1912,1954,a note\nKurt,1906,1978\n"
+    ((kind, rows),) = shown(text)
+    assert (kind, rows[:3]) == (
+        "headed",
+        [["name", "since", "until", "note"], ["Ada", "1815", "1852"], ["Grace", "1906"]],
+    )
+
+
 def test_one_column() -> None:
     assert shown("name\nAda\nGrace\n") == [("headed", [["name"], ["Ada"], ["Grace"]])]
     text = "First, a line of prose.\nThen a second, longer one, with commas.\nA third.\n"

@@ -233,6 +233,7 @@ def test_an_article() -> None:
         ("<title>A pagejack</title><h1>A page</h1>", "A pagejack"),
         ("<title>Other</title><h1>A page</h1>", "Other"),
         ("<title>Part - Book</title><header><h1>Book</h1></header><main><h1>Part</h1>x</main>", "Part"),
+        ("<title>Part - Book</title><header><h1>Book</h1></header><main><h2>Part</h2>x</main>", "Part"),
         ("<svg><title>Icon</title></svg><p>x", "a"),
         ("<p>x", "a"),
     ],
@@ -366,7 +367,8 @@ def test_lists_of_more_than_pairs() -> None:
         ("paragraph", 0, "Gives x."),
         ("list_item", 1, "fast"),
     ]
-    assert blocks("<dl><dt>a<dt>b<dd>both</dl>") == [("paragraph", 0, word) for word in ("a", "b", "both")]
+    assert blocks("<dl><dt>a<dt>b<dd>both<dt>c<dd>1</dl>") == [("table", 0, "a|both / b|both / c|1")]
+    assert blocks("<dl><dt>a<dd>1<dt>b</dl>") == [("paragraph", 0, word) for word in ("a", "1", "b")]
     assert blocks("<dl><div><dt>a<dd>1<dd>2</div><div><dt>b<dd>3</div></dl>") == [
         ("table", 0, "a|1 / a|2 / b|3")
     ]

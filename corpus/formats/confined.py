@@ -22,7 +22,7 @@ from corpus.formats.confined_child import OUT_OF_MEMORY
 from corpus.formats.reading import Extract, UnreadableDocument
 
 CPU_SECONDS = 60
-"""Processor time for one document. A PDF takes 10 to 35 ms a page, so a thousand full pages are read on a slower
+"""Processor time for one document. A PDF takes 10 to 35 ms a page: a thousand full pages are read on a slower
 processor, too; all other formats are faster. What takes longer loops, or is made to."""
 
 WALL_SECONDS = 120

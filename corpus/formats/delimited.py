@@ -21,6 +21,9 @@ DELIMITERS = (",", ";", "\t", "|")
 TRIED_ROWS, TRIED_CHARACTERS = 100, 100_000
 """What is read to find the delimiter, at most: enough that a few odd rows decide nothing."""
 
+LONGEST_NAME = 40
+"""Characters of a name in a header; a sentence is longer."""
+
 TITLE_ROWS = 5
 """Rows with one cell above a table, at most, that are its title and not the table."""
 
@@ -48,21 +51,29 @@ def read(data: bytes, *, tabs: bool) -> Extract:
 
 
 def _delimiter(text: str, *, tabs: bool) -> str:
-    """Return what divides the cells: what gives most rows the same number of them; "" if nothing does."""
+    """Return what divides the cells: what gives most rows as many of them, or names; "" if nothing does."""
     text = text[:TRIED_CHARACTERS]
     best, best_fit = "", (0.5, 1)  # as many cells in more than half of the rows, and more than one
     for delimiter in DELIMITERS:
-        rows = islice((row for row in _rows(text, 0, delimiter) if row is not None), TRIED_ROWS)
+        rows = list(islice((row for row in _rows(text, 0, delimiter) if row is not None), TRIED_ROWS))
         widths = [len(row.cells) for row in rows]
         if not widths:
             return delimiter
         (width, count), *_ = Counter(widths).most_common(1)
-        fit = (count / len(widths), width)
+        fit = (max(count, _named(text, rows)) / len(rows), width)
         if width > 1 and fit > best_fit:
             best, best_fit = delimiter, fit
         if tabs and delimiter == "\t" and width > 1:
             return delimiter
     return best
+
+
+def _named(text: str, rows: Sequence[Row]) -> int:
+    """Return how many rows have cells under the names in the first one; a row may leave its last ones out."""
+    names = [cell.span.of(text) for cell in rows[0].cells]
+    if len(names) != len(set(names)) or not all(0 < len(name) <= LONGEST_NAME for name in names):
+        return 0
+    return sum(1 < len(row.cells) <= len(names) for row in rows)
 
 
 def _parts(text: str, start: int, delimiter: str) -> Iterator[list[Row]]:

@@ -67,7 +67,7 @@ def _title(document: Document, body: _Body) -> str:
     told = ""
     if any(rel.reltype == RELATIONSHIP_TYPE.CORE_PROPERTIES for rel in document.part.package.rels.values()):
         told = " ".join((document.core_properties.title or "").split())
-    return told if told and told.casefold() not in _DEFAULT_TITLES else body.writing.first_heading()
+    return told if told and told.casefold() not in _DEFAULT_TITLES else body.writing.first_heading(1)
 
 
 class _Body:

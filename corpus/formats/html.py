@@ -51,8 +51,11 @@ def read(data: bytes) -> Extract:
             "holds no text outside of scripts and tags; if a script fills the page in, "
             "save it from a browser or print it to PDF"
         )
-    heading = writing.first_heading()
-    if not heading and (heading := _first_heading(body)):
+    heading = writing.first_heading(1)
+    top = writing.first_heading()
+    if not heading and title and top and _title(title, top) == top:
+        heading = top  # the one that the page's title names; above it stands that of the site
+    elif not heading and (heading := _first_heading(body)):
         writing = _written(root, weights, strict=True, first=heading)
     return writing.extract(_title(title, heading))
 

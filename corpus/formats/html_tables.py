@@ -63,20 +63,20 @@ def pairs(listed: LexborNode) -> list[tuple[str, str]]:
     if _holds(listed, _DESCRIBED):
         return []
     found: list[tuple[str, str]] = []
-    term = ""
+    terms: list[str] = []
     described = True
     for part in _children(listed, ("dt", "dd", "div")):
         inner = list(_children(part, ("dt", "dd"))) if part.tag == "div" else [part]
         for one in inner:
             words = flat(one)
             if one.tag == "dt":
-                if not described or not words:
-                    return []
-                term, described = words, False
-            elif not term or len(words) > LONGEST_DESCRIPTION:
+                # Several terms may share a description: each of them gets it.
+                terms = [words] if described else [*terms, words]
+                described = False
+            elif not terms or not all(terms) or len(words) > LONGEST_DESCRIPTION:
                 return []
             else:
-                found.append((term, words))
+                found.extend((term, words) for term in terms)
                 described = True
     return found if described else []
 

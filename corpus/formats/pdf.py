@@ -177,7 +177,7 @@ def _title(reader: PdfReader, pages: Sequence[Sequence[Line]], writing: Writing)
     told = "".join(sign for sign in told if sign.isprintable() and not "\ud800" <= sign <= "\udfff")
     if _NO_TITLE.fullmatch(told):
         told = ""
-    heading = writing.first_heading()
+    heading = writing.first_heading(1)
     shown = _letters(" ".join(line.words for page in pages[:2] for line in page))
     return told if told and (_letters(told) in shown or not heading) else heading
 

@@ -61,10 +61,10 @@ class Writing:
         block = Block(BlockKind.TABLE, span, span, markup=tuple(markup), header=header, rows=tuple(body))
         self.blocks.append(block)
 
-    def first_heading(self) -> str:
-        """Return the words of the first heading of the first level, or nothing."""
+    def first_heading(self, deepest: int = 6) -> str:
+        """Return the words of the first heading of this level or one above it, or nothing."""
         for block in self.blocks:
-            if block.kind is BlockKind.HEADING and block.level == 1:
+            if block.kind is BlockKind.HEADING and block.level <= deepest:
                 return block.content.of("".join(self._parts))
         return ""
 
