@@ -16,7 +16,7 @@ help: ## say what there is to do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 serve: $(READY) ## install, build the index of corpus/texts, serve on 127.0.0.1:$(PORT)
-	@PULLQUOTE_PORT=$(PORT) $(BIN)/pullquote serve
+	@PULLQUOTE_PORT=$(PORT) $(BIN)/pullquote serve --watch
 
 index: $(READY) ## make the index follow corpus/texts
 	@$(BIN)/pullquote index

@@ -59,11 +59,13 @@ def refresh(
     *,
     encoder: Callable[[bool, int], Encoder],
     full: bool = False,
+    check: Callable[[Snapshot], None] | None = None,
 ) -> Refreshed:
     """Make the index follow the folder and return what that took; the caller holds `store.writing()`.
 
     `encoder` is asked for with (whether the index is new, bytes of changed documents). With `full`
-    nothing of `previous` is used again. Raises CorpusError, EncoderError, SnapshotError, Cancelled or
+    nothing of `previous` is used again. `check` sees the new snapshot before anybody else does, and keeps it
+    from being published by raising. Raises CorpusError, EncoderError, SnapshotError, Cancelled or
     OSError; whatever happens, the snapshot in use stays in use until the new one is whole on disk.
     """
     held = None if full else previous
@@ -80,6 +82,8 @@ def refresh(
         return Refreshed(held.version, planned.change, held.passages, len(held.skipped), published=False)
     manifest = build(planned, held, chosen, store.add_segment, progress)
     progress.tell()
+    if check is not None:
+        check(store.view(manifest))
     # A change of single documents on top of an older state that was chosen leaves it chosen.
     store.publish(manifest, pinned=reading.only is not None and store.pinned())
     skipped = len(manifest.skipped)

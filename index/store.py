@@ -155,7 +155,10 @@ class Store:
         Every segment is compared with its SHA-256 before anything of it is used; one that is in use
         already was.
         """
-        manifest = self.manifest(version)
+        return self.view(self.manifest(version))
+
+    def view(self, manifest: Manifest) -> Snapshot:
+        """Return the snapshot that `manifest` describes, published or not. Raises SnapshotError."""
         return Snapshot(manifest, [self._segment(one, manifest) for one in manifest.segments])
 
     def _segment(self, used: Used, manifest: Manifest) -> Segment:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from corpus.folder import Change
 from index.build import Cancelled, Progress
+from service.gate import Difference, Given
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Mode = Literal["changed", "full"]
@@ -47,6 +48,11 @@ class Counts:
     encoded: int = 0
     """Passages the encoder was, or would be, run for; the others keep their vectors."""
 
+    @property
+    def changes(self) -> int:
+        """Return how many documents are not as they were."""
+        return self.added + self.changed + self.removed + self.renamed
+
 
 @dataclass(slots=True)
 class Job:
@@ -67,6 +73,8 @@ class Job:
     version: str | None = None
     """The snapshot in use at its end."""
     problem: str | None = None
+    differences: list[Difference] = field(default_factory=list)
+    """Where there is a gate: the questions whose answers the new snapshot changes."""
     estimated_seconds: float | None = None
     """Of a dry run: how long the real one would take."""
     over: threading.Event = field(default_factory=threading.Event)
@@ -245,6 +253,7 @@ def _written(job: Job) -> dict[str, Any]:
         "documents": job.documents,
         "version": job.version,
         "problem": job.problem,
+        "differences": [asdict(one) for one in job.differences],
         "estimated_seconds": job.estimated_seconds,
     }
 
@@ -253,7 +262,11 @@ def _read(values: dict[str, Any]) -> Job:
     counts = Counts(**values["counts"]) if values["counts"] else None
     only = {*values["only"]} if values["only"] is not None else None
     documents = {name: tuple(ids) for name, ids in values["documents"].items()}
-    job = Job(**{**values, "counts": counts, "only": only, "documents": documents})
+    found = [
+        Difference(**{**one, "before": Given(**one["before"]), "after": Given(**one["after"])})
+        for one in values["differences"]
+    ]
+    job = Job(**{**values, "differences": found, "counts": counts, "only": only, "documents": documents})
     if counts is not None:
         job.progress = Progress(passages=counts.passages, done=counts.passages, encoded=counts.encoded)
     return job

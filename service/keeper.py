@@ -20,8 +20,10 @@ from index.encoder import Encoder
 from index.manifest import SnapshotError
 from index.plan import plan
 from index.refresh import Reading, merge_due, refresh, rehearse
+from index.snapshot import Snapshot
 from index.store import Locked, NoIndex
 from service.answer import Index
+from service.gate import GateClosed, gate_of
 from service.jobs import Job, Jobs, Mode
 from service.live import FOLLOW_SECONDS, Failure, Live
 from service.watching import follow
@@ -38,6 +40,9 @@ times in one question, were felt."""
 
 ENCODED_PER_SECOND = 60.0
 """Passages, by the export on two cores: what a dry run reckons with until a refresh has shown better."""
+
+RETRY_SECONDS = 10.0
+"""After a refresh that failed for what may pass, another one looks at the whole folder."""
 
 PACED_PASSAGES = 16
 """Encoded by a refresh at least, for its pace to be that of the next dry run."""
@@ -70,6 +75,8 @@ class Keeper:
         self._merger = _background("merge")
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
         self._opened = False
+        self._refused = ""
+        """The version that the gate has refused last."""
 
     def open(self) -> None:
         """Open the live index, and begin to follow the folder where the settings say so; once is enough.
@@ -185,9 +192,22 @@ class Keeper:
 
     def _note(self, future: Future[None]) -> None:
         error = None if future.cancelled() else future.exception()
-        if error is not None:
-            self._live.last_failure = Failure(str(error) or type(error).__name__)
-            log.error("refresh failed", problem=self._live.last_failure.problem)
+        if error is None:
+            return
+        self._live.last_failure = Failure(str(error) or type(error).__name__)
+        log.error("refresh failed", problem=self._live.last_failure.problem)
+        if isinstance(error, GateClosed):
+            self._refused = error.version
+        elif isinstance(error, (OSError, SnapshotError, CorpusError, Locked)):
+            # A full disk, a folder that has gone for a while: what was asked for is tried again.
+            timer = threading.Timer(RETRY_SECONDS, self._retry)
+            timer.daemon = True
+            timer.start()
+
+    def _retry(self) -> None:
+        if not self._stop.is_set() and self.follows_folder and self._live.last_failure is not None:
+            with suppress(OSError, RuntimeError):
+                self.request_refresh("changed")
 
     @contextmanager
     def _held(self, job: Job | None = None) -> Iterator[None]:
@@ -217,6 +237,13 @@ class Keeper:
 
     def _refresh_now(self, job: Job) -> None:
         self._live.take_up()  # another process may have published since
+        gate = gate_of(self._settings)
+
+        def check(snapshot: Snapshot) -> None:
+            if gate is not None:
+                current = self._live.current
+                job.differences = gate.check(Index(snapshot, current.encoder), current)
+
         begun = time.monotonic()
         result = refresh(
             self._store,
@@ -225,6 +252,7 @@ class Keeper:
             job.progress,
             encoder=self._builder,
             full=job.mode == "full",
+            check=check,
         )
         if job.progress.encoded >= PACED_PASSAGES:
             self._pace = job.progress.encoded / (time.monotonic() - begun)
@@ -304,7 +332,7 @@ class Keeper:
             found = reading.scan(snapshot, fingerprint)
         except CorpusError:
             return True  # a folder that cannot be listed says nothing of its documents
-        return plan(snapshot, found, fingerprint).version == snapshot.version
+        return plan(snapshot, found, fingerprint).version in (snapshot.version, self._refused)
 
 
 def _background(name: str) -> ThreadPoolExecutor:

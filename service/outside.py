@@ -11,6 +11,7 @@ from index.refresh import Reading, merge_all, open_builder, refresh, rehearse
 from index.snapshot import Snapshot
 from index.store import NoIndex, Store
 from service.answer import Index
+from service.gate import gate_of
 from service.jobs import Counts, counts_of
 from service.settings import Settings
 
@@ -28,15 +29,21 @@ def build_index(
     """Make the index follow the folder from outside the server, and return the counts.
 
     With `only`, ids and folders (ending in `/`), nothing else is looked at. A `store` that is kept from one
-    run to the next verifies nothing twice. Raises Locked when another process is writing, and whatever
-    `refresh` raises.
+    run to the next verifies nothing twice. Raises Locked when another process is writing, and GateClosed, and
+    whatever `refresh` raises.
     """
     store = store or Store(settings.data)
     with store.writing():
         previous = _previous(store)
         reading = Reading(settings.corpus, settings.max_document_bytes, only)
         builder = open_builder(store, settings.model)
-        result = refresh(store, reading, previous, progress, encoder=builder, full=full)
+        gate = gate_of(settings)
+
+        def check(snapshot: Snapshot) -> None:
+            if gate is not None:
+                gate.check(Index(snapshot, _serving_encoder(store, settings)))
+
+        result = refresh(store, reading, previous, progress, encoder=builder, full=full, check=check)
         if result.published:
             merge_all(store, store.open(result.version), everything=full or previous is None)
     return counts_of(
@@ -64,14 +71,27 @@ def plan_index(settings: Settings, *, full: bool = False) -> Counts:
     return counts_of(planned.change, skipped=len(planned.skipped), passages=total, encoded=encoded)
 
 
-def open_index(settings: Settings) -> Index:
-    """Return the newest whole snapshot with its encoder, for one question from the command line.
+def open_index(settings: Settings, as_of: str | None = None) -> Index:
+    """Return the newest whole snapshot, or the kept version `as_of`, with its encoder, for one question.
 
-    Raises NoIndex or EncoderError.
+    Raises NoIndex, SnapshotError or EncoderError.
     """
     store = Store(settings.data)
-    snapshot = store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
+    if as_of is not None:
+        if as_of not in store.kept():
+            raise NoIndex(f"no snapshot {as_of} is kept; kept are {', '.join(store.kept()) or 'none'}")
+        snapshot = store.open(as_of)
+    else:
+        snapshot = store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
     return Index(snapshot, open_encoder(store, settings.model, snapshot.manifest.fingerprint))
+
+
+def _serving_encoder(store: Store, settings: Settings) -> OnnxEncoder:
+    """Return the encoder that answers questions. Raises EncoderError when there is none yet."""
+    found = serving_export(store, settings.model)
+    if found is None:
+        raise EncoderError("there is no encoder to ask with")
+    return OnnxEncoder(found[0])
 
 
 def _previous(store: Store) -> Snapshot | None:

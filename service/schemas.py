@@ -308,6 +308,22 @@ class CountsOut(BaseModel):
     encoded: int
 
 
+class GivenOut(BaseModel):
+    """What one snapshot says to a question."""
+
+    answer: str | None
+    right: bool
+
+
+class DifferenceOut(BaseModel):
+    """A question of the gate to which the new snapshot gives another answer."""
+
+    kind: Literal["gained", "changed", "lost"]
+    question: str
+    before: GivenOut
+    after: GivenOut
+
+
 class JobReply(BaseModel):
     """A job that makes the index follow the folder."""
 
@@ -320,6 +336,7 @@ class JobReply(BaseModel):
     documents: dict[str, list[str]] = Field(
         description="Ids added, changed, removed, and renamed as `old -> new`."
     )
+    differences: list[DifferenceOut] = Field(description="Where there is a gate: the answers that change.")
     index_version: str | None
     problem: str | None
     estimated_seconds: float | None = Field(description="Of a dry run: how long the real one would take.")

@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     watch: bool = Field(
         default=False, description="Follow every change in the folder of documents by itself."
     )
+    gate: Path | None = Field(
+        default=None, description="File of questions that a new snapshot has to answer before it is used."
+    )
+    gate_min_right: float = Field(
+        default=1.0, ge=0, le=1, description="Least share of those questions that it has to answer right."
+    )
     read_only: bool = Field(
         default=False, description="Change nothing, and share the data folder with the server that does."
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,6 +21,9 @@ LONGEST_MS = 10_000
 LOOK_SECONDS = 60
 """How often the whole folder is looked at besides: the system drops events when too many come at once, and
 some file systems send none. Looking reads no file that has not been touched."""
+
+TURN_MS = 1000
+"""How long one turn of waiting lasts when nothing changes."""
 
 RETRY_SECONDS = 1.0
 """How long to wait for a folder that has gone to come back."""
@@ -53,16 +58,20 @@ def _watch(folder: Path, told: Told, stop: threading.Event, *, polling: bool) ->
         debounce=LONGEST_MS,
         step=QUIET_MS,
         stop_event=stop,
-        rust_timeout=LOOK_SECONDS * 1000,
+        rust_timeout=TURN_MS,
         yield_on_timeout=True,
         force_polling=polling or None,
         raise_interrupt=False,
         ignore_permission_denied=True,
     )
+    looked = -math.inf
     for found in changes:
         if not root.is_dir():
             raise FileNotFoundError(root)
-        if not found:
+        # The first turn is over only when the system is watching: from then on nothing is missed, and what
+        # happened before it is seen by looking.
+        if time.monotonic() - looked > LOOK_SECONDS:
+            looked = time.monotonic()
             told(None)
             continue
         touched = touched_ids(root, (path for _, path in found))

@@ -87,7 +87,7 @@ async def put_document(
     _check_media_type(document_id, request.headers.get("content-type", ""))
     data = await request.body()
     status, job = await _changed(lambda: keeper.put_document(document_id, data, wanted))
-    return await _reply(request, document_id, status, job, query, hashlib.sha256(data).hexdigest())
+    return await _reply(request, document_id, status, job, query, await run_in_threadpool(_sha, data))
 
 
 @router.delete(
@@ -127,7 +127,7 @@ async def get_raw(request: Request, document_id: str) -> Response:
         raise Refused(503, "folder-unreadable", f"the document cannot be read: {error.strerror}") from error
     if data is None:
         raise Refused(404, "no-such-document", "the folder holds no document with that id")
-    tag = f'"{hashlib.sha256(data).hexdigest()}"'
+    tag = f'"{await run_in_threadpool(_sha, data)}"'
     headers = {
         "ETag": tag,
         "Cache-Control": "no-cache",
@@ -139,6 +139,10 @@ async def get_raw(request: Request, document_id: str) -> Response:
     if tag in given or given.strip() == "*":
         return Response(status_code=304, headers=headers)
     return Response(data, headers=headers, media_type=MEDIA_TYPES[_form_of(document_id) or "text"])
+
+
+def _sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 async def _changed(change: Callable[[], Done]) -> Done:

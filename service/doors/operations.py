@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -181,6 +182,7 @@ def _job(job: Job) -> schemas.JobReply:
         if counts
         else None,
         documents={kind: list(ids) for kind, ids in job.documents.items()},
+        differences=[schemas.DifferenceOut.model_validate(asdict(one)) for one in job.differences],
         index_version=job.version,
         problem=job.problem,
         estimated_seconds=job.estimated_seconds,

@@ -1,0 +1,94 @@
+"""What the commands share: options, consoles, exit codes, errors as one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from corpus.folder import CorpusError
+from index.encoder import EncoderError
+from index.manifest import SnapshotError
+from index.store import AlreadyServed, Locked, NoIndex
+from service import logs
+from service.filters import AT_TERMINAL, is_pair
+from service.gate import GateClosed
+from service.settings import FILE, Settings
+
+# Without emoji: `:x:` in a document is what it says, not a picture.
+out = Console(soft_wrap=True, highlight=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+
+FOUND, NOTHING, MISUSE = 0, 1, 2
+
+
+def readable(text: str) -> str:
+    """Return an argument as text that is valid, whatever bytes came in."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def pairs(given: list[str] | None) -> list[str]:
+    """Return fields to filter by; exit 2 where one is not written as such."""
+    if not all(is_pair(one, AT_TERMINAL) for one in given or ()):
+        raise typer.BadParameter("write a field as name=value, such as lang=en")
+    return [readable(one) for one in given or ()]
+
+
+Corpus = Annotated[Path | None, typer.Option(help="Folder of documents.", show_default=False)]
+Data = Annotated[Path | None, typer.Option(help="Folder of the index.", show_default=False)]
+Model = Annotated[str | None, typer.Option(help="Model name or folder.", show_default=False)]
+AsOf = Annotated[str | None, typer.Option(help="Ask this kept version.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TopK = Annotated[int, typer.Option(help="How many passages.", min=1, max=1000)]
+Question = Annotated[str, typer.Argument(help="The question.", callback=readable)]
+Documents = Annotated[list[str] | None, typer.Option("--in", help="Only documents whose id begins so.")]
+FIELDS = "Only documents with this front matter; of a name given several times, any of its values."
+Field = typer.Option("--field", help=FIELDS, metavar="NAME=VALUE", callback=pairs, show_default=False)
+Fields = Annotated[list[str] | None, Field]
+
+
+def settings_of(**flags: Any) -> Settings:
+    """Return the settings with the given flags on top; exit 2 where one is wrong."""
+    try:
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        for one in error.errors():
+            name = ".".join(map(str, one["loc"]))
+            err.print(f"setting {escape(name)}: {escape(one['msg'])}")
+        err.print(f"see docs/settings.md; settings come from PULLQUOTE_* and {FILE}")
+        raise typer.Exit(MISUSE) from error
+    except (OSError, ValueError) as error:
+        err.print(f"{FILE} cannot be read: {escape(str(error))}")
+        raise typer.Exit(MISUSE) from error
+    logs.configure(settings)
+    return settings
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn our errors into one line and an exit code."""
+    try:
+        yield
+    except (NoIndex, SnapshotError, GateClosed) as error:
+        err.print(f"[red]{escape(str(error))}[/red]")
+        raise typer.Exit(NOTHING) from error
+    except (AlreadyServed, Locked, CorpusError, EncoderError) as error:
+        err.print(f"[red]{escape(str(error))}[/red]")
+        raise typer.Exit(MISUSE) from error
+    except OSError as error:
+        err.print(f"[red]{escape(str(error))}[/red]")
+        raise typer.Exit(NOTHING) from error
+
+
+def print_json(values: object) -> None:
+    """Print JSON in which what could steer a terminal is escaped; read again, it is the same."""
+    text = json.dumps(values, indent=2, ensure_ascii=False)
+    shown = "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+    out.print(shown, markup=False)
