@@ -92,6 +92,7 @@ BROKEN = {
     "while True: pass": "took longer than 1 s",
     "os._exit(3)": r"the parser ended \(exit status 3\)",
     "os.kill(os.getpid(), signal.SIGSEGV)": r"the parser crashed \(signal 11\)",
+    "os.kill(os.getpid(), signal.SIGKILL)": r"was ended by the system \(signal 9\), most likely",
     "os.kill(os.getpid(), signal.SIGABRT)": r"the parser crashed \(signal 6\)",
     "import ctypes; ctypes.string_at(0)": r"the parser crashed \(signal 11\)",
     "os.closerange(3, 20)": "the parser ended|stopped answering|crashed",
@@ -129,6 +130,22 @@ def test_memory_is_limited(make: Callable[..., Confined], eats: str) -> None:
     confined = make(eats, memory_mib=300)
     with pytest.raises(UnreadableDocument, match="needed more than 300 MiB to parse; split or simplify it"):
         confined.read("csv", b"a")
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux asks whom to end")
+def test_where_memory_runs_out_the_child_goes_first(make: Callable[..., Confined]) -> None:
+    confined = make()
+    confined.read("csv", b"a")
+    assert Path(f"/proc/{pid_of(confined)}/oom_score_adj").read_text().strip() == "1000"
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux limits the address space")
+def test_a_page_too_large_for_its_parser_is_named() -> None:
+    confined = Confined(memory_mib=200)
+    with pytest.raises(UnreadableDocument, match="needed more than 200 MiB to parse"):
+        confined.read("html", b"<p>a<b>b</b>c</p>" * 300_000)
+    assert confined.read("html", b"<p>words</p>").text == "words\n"
+    confined.close()
 
 
 def test_processor_time_is_limited(make: Callable[..., Confined]) -> None:

@@ -29,8 +29,8 @@ WALL_SECONDS = 120
 """Twice the processor time, so that a busy machine refuses nothing that it would read when idle."""
 
 MEMORY_MIB = 1024
-"""Address space of the child: some 30 times the largest document read by default. HTML of 32 MiB in small
-elements needs about two thirds of it."""
+"""Address space of the child, of which Python and the libraries take 150. Pages, manuals and reports need 50
+more, and 32 MiB of plain text, the largest document read by default, 250."""
 
 WORN_MIB = 256
 """A child that has needed more than this is replaced before the next document: its memory is fragmented, and
@@ -171,6 +171,8 @@ class Confined:
             return f"needed more than {self._limits[2]} MiB to parse; split or simplify it"
         if status == -signal.SIGXCPU:
             return f"took longer than {self._limits[0]} s of processor time to parse; split or simplify it"
+        if status == -signal.SIGKILL:
+            return "was ended by the system (signal 9), most likely for want of memory; split or simplify it"
         if status < 0:
             return f"the parser crashed (signal {-status}); open it in its program and save it anew"
         return f"the parser ended (exit status {status})"

@@ -14,6 +14,8 @@ import select
 import signal
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
 from corpus.formats import confined_wire
@@ -30,6 +32,7 @@ def serve(cpu_seconds: int, wall_seconds: int, memory_mib: int) -> None:
     """Answer requests until the input ends, within these limits for each of them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes the input
     requests, replies = os.fdopen(0, "rb"), _take_output()
+    _go_first()
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)  # a parser has no file to write
     _limit(resource.RLIMIT_AS, memory_mib * 1024 * 1024)
@@ -109,16 +112,18 @@ def _take_output() -> BinaryIO:
     return os.fdopen(kept, "wb")
 
 
+def _go_first() -> None:
+    """Ask the system to end this process before the server, where memory runs out."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
 def _limit(kind: int, most: int) -> None:
     """Set a limit, as far as the system knows it and the one already set allows it."""
-    try:
+    # macOS has no limit of the address space; the limits of time hold there all the same.
+    with suppress(OSError, ValueError):
         hard = resource.getrlimit(kind)[1]
-        if hard != resource.RLIM_INFINITY:
-            most = min(most, hard)
-        resource.setrlimit(kind, (most, hard))
-    except (OSError, ValueError):
-        # macOS has no limit of the address space; the limits of time hold there all the same.
-        pass
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _leave_with_parent() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from corpus.document import BlockKind
 from corpus.formats import html_tables
@@ -35,7 +35,7 @@ def read(data: bytes) -> Extract:
     source = decode(data, declares=True)
     if _XML.search(source[:_XML_WITHIN]):
         source = _CLOSED_TAG.sub(_opened, source)
-    tree = LexborHTMLParser(source)
+    tree = _parsed(source)
     body, head = tree.body, tree.head
     named = head.css_first("title") if head is not None else None
     title = flat(named) if named is not None else ""
@@ -58,6 +58,14 @@ def read(data: bytes) -> Extract:
     elif not heading and (heading := _first_heading(body)):
         writing = _written(root, weights, strict=True, first=heading)
     return writing.extract(_title(title, heading))
+
+
+def _parsed(source: str) -> LexborHTMLParser:
+    try:
+        return LexborHTMLParser(source)
+    except SelectolaxError as error:
+        # Any text is HTML to this parser: it gives up for want of memory alone.
+        raise MemoryError("no memory for the page's nodes") from error
 
 
 def _opened(tag: re.Match[str]) -> str:
