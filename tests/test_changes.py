@@ -1,11 +1,14 @@
-"""Changes of the index as integrators ask for them: who may, and what became of it."""
+"""Changes of the index as integrators ask for them: who may, what became of it, and ways back."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.contract import opened
-from tests.server import Home
+import pytest
+
+from service.jobs import REMEMBERED, Job, Jobs
+from tests.contract import DEVELOPER, Checked, opened
+from tests.server import Home, Reply
 
 pytest_plugins = ("tests.server", "tests.contract")
 
@@ -100,3 +103,216 @@ def test_a_job_says_where_it_is_and_how_it_ended(library: Home, tmp_path: Path) 
             assert (after["version"] != before["version"]) is published
         assert request("DELETE", address).status_code == 409
         assert after["documents"] == 2 and after["state"] == "idle"
+
+
+# ---------------------------------------------------------------- jobs across restarts
+
+
+def without_progress(job: Reply) -> Reply:
+    """Return what is kept of a job: how far it was is not."""
+    return {name: value for name, value in job.items() if name != "progress"}
+
+
+def test_a_job_is_known_after_a_restart_as_it_was(home: Home) -> None:
+    home.write("quagga.md", "# Quagga\n\nThe quagga is an extinct subspecies of zebra.\n")
+    with opened(home) as request:
+        addresses = [
+            request("POST", "/v1/reindex", json=body).headers["location"] for body in ({"dry_run": True}, {})
+        ]
+        before = [without_progress(request.finished(one)) for one in addresses]
+    assert [one["documents"]["added"] for one in before] == [["quagga.md"]] * 2
+    with opened(home) as request:
+        assert [without_progress(request.get(one)) for one in addresses] == before
+        assert request("DELETE", addresses[0]).status_code == 409
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_job_that_was_cut_short_has_failed_and_says_why(state: str, home: Home) -> None:
+    left, over = Job("changed", only={"a.md"}), Job("full", state="succeeded")
+    left.state = "queued" if state == "queued" else "running"
+    jobs = Jobs(home.data)
+    for job in (left, over):
+        jobs.add(job, f"key of {job.mode}")
+    jobs.close()
+    for _ in range(2):  # and stays so
+        with opened(home) as request:
+            found = request.get(f"/v1/jobs/{left.id}")
+            assert found["state"] == "failed" and found["finished_at"] and not found["counts"]
+            assert "stopped before the job was over" in found["problem"]
+            assert request.get(f"/v1/jobs/{over.id}")["state"] == "succeeded"
+            assert request.get("/v1/index")["state"] == "idle"
+            again = request("POST", "/v1/reindex", headers={"Idempotency-Key": "key of changed"})
+            assert again.json()["id"] == left.id
+
+
+def test_the_last_jobs_are_remembered(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path)
+    made = [jobs.add(Job("changed", state="succeeded"), f"{number}") for number in range(REMEMBERED + 5)]
+    waiting = jobs.add(Job("changed"))
+    jobs.close()
+    again = Jobs(tmp_path)
+    again.open()
+    known = [one.id for one in [*made, waiting] if again.get(one.id)]
+    assert known == [one.id for one in [*made[6:], waiting]]
+    # The key of one that is forgotten is free again.
+    assert again.add(Job("full"), "0").mode == "full"
+    again.close()
+
+
+def reindex(request: Checked, key: str, **body: object) -> Reply:
+    """Return the job that a reindex with a key came to."""
+    reply = request("POST", "/v1/reindex", json=body, headers={"Idempotency-Key": key})
+    assert reply.status_code == 202 and reply.headers["location"] == f"/v1/jobs/{reply.json()['id']}"
+    job: Reply = reply.json()
+    return job
+
+
+def test_the_same_key_gives_the_same_job(home: Home) -> None:
+    with opened(home) as request:
+        first = reindex(request, "a")
+        assert request.finished(f"/v1/jobs/{first['id']}")["state"] == "succeeded"
+        assert reindex(request, "a")["id"] == first["id"]
+        other, dry = reindex(request, "b"), reindex(request, "c", dry_run=True)
+        assert len({one["id"] for one in (first, other, dry)}) == 3
+        for key, body in (("a", {"mode": "full"}), ("a", {"dry_run": True}), ("c", {})):
+            reply = request("POST", "/v1/reindex", json=body, headers={"Idempotency-Key": key})
+            assert (reply.status_code, reply.json()["type"]) == (409, "urn:pullquote:problem:key-in-use")
+        without = request("POST", "/v1/reindex").json()["id"]
+        assert without not in {first["id"], dry["id"]}
+    with opened(home) as request:
+        assert reindex(request, "a") == request.get(f"/v1/jobs/{first['id']}")
+        assert reindex(request, "c", dry_run=True)["id"] == dry["id"]
+
+
+@pytest.mark.parametrize(("key", "status"), [("", 422), ("k" * 256, 422), ("k" * 255, 202), ("é ; \t'", 202)])
+def test_a_key_is_any_text_of_some_length(key: str, status: int, shelf: Home) -> None:
+    with opened(shelf) as request:
+        headers = {"Idempotency-Key": key.encode("latin-1")}
+        replies = [request("POST", "/v1/reindex", json={"dry_run": True}, headers=headers) for _ in range(2)]
+        assert [one.status_code for one in replies] == [status] * 2
+        assert status != 202 or replies[0].json()["id"] == replies[1].json()["id"]
+
+
+# ---------------------------------------------------------------- ways back
+
+
+WHAT = "What does the lamp of Brindle harbour burn?"
+LAMP = "# Harbour lamp\n\nThe lamp of Brindle harbour burns {oil}.\n"
+
+
+def put(request: Checked, name: str, text: str) -> str:
+    """Put a document, searchable when this returns; return the version that has it."""
+    reply = request("PUT", f"/v1/documents/{name}?wait=true", content=text.encode())
+    assert reply.is_success and reply.json()["searchable"], reply.text
+    return str(reply.json()["index_version"])
+
+
+def burns(request: Checked, **fields: object) -> str:
+    """Return what the lamp burns, as the index has it."""
+    return str(request.ask(WHAT, min_confidence=0, **fields)["passages"][0]["text"])
+
+
+@pytest.fixture
+def versions(home: Home) -> tuple[str, str]:
+    """Return the versions of two states of the lamp, the older first, the newer in use."""
+    with opened(home) as request:
+        old, new = (put(request, "lamp.md", LAMP.format(oil=oil)) for oil in ("whale oil", "petroleum"))
+        assert request.get("/v1/index")["snapshots"][:2] == [new, old]
+    return old, new
+
+
+def test_a_kept_version_can_be_asked(home: Home, versions: tuple[str, str]) -> None:
+    old, new = versions
+    with opened(home) as request:
+        assert "whale oil" in burns(request, as_of=old)
+        assert burns(request) == burns(request, as_of=new) and "petroleum" in burns(request)
+        for version, oil in ((old, "whale oil"), (new, "petroleum")):
+            posted = request("POST", "/v1/ask", json={"question": WHAT, "as_of": version})
+            got = request("GET", "/v1/ask", params={"q": WHAT, "as_of": version})
+            found = request("GET", "/v1/search", params={"q": WHAT, "as_of": version})
+            for reply in (posted, got, found):
+                assert reply.headers["x-index-version"] == reply.json()["index_version"] == version
+                assert oil in reply.json()["passages"][0]["text"]
+            again = {"If-None-Match": got.headers["etag"]}
+            asked = [
+                request("GET", "/v1/ask", params={"q": WHAT, "as_of": one}, headers=again).status_code
+                for one in (old, new)
+            ]
+            assert asked == ([304, 200] if version == old else [200, 304])
+        assert request.get("/v1/index")["version"] == new
+
+
+@pytest.mark.parametrize("version", ["0123456789abcdef", "", "../current", "current", "\x00", "%2e%2e"])
+def test_a_version_that_is_not_kept_is_not_there(version: str, home: Home, versions: tuple[str, str]) -> None:
+    with opened(home) as request:
+        before = request.get("/v1/index")
+        replies = [
+            request("POST", "/v1/ask", json={"question": WHAT, "as_of": version}),
+            request("GET", "/v1/ask", params={"q": WHAT, "as_of": version}),
+            request("GET", "/v1/search", params={"q": WHAT, "as_of": version}),
+            request("POST", "/v1/index/rollback", json={"version": version}),
+        ]
+        for reply in replies:
+            assert (reply.status_code, reply.json()["type"]) == (404, "urn:pullquote:problem:no-such-version")
+            assert versions[0] in reply.json()["detail"]
+        assert request.get("/v1/index") == before
+
+
+@pytest.mark.parametrize("body", [{}, {"version": "v" * 65}, {"version": None}, {"version": "v", "x": 1}, []])
+def test_a_bad_rollback_is_refused(body: object, shelf: Home) -> None:
+    with opened(shelf) as request:
+        assert request("POST", "/v1/index/rollback", json=body).status_code == 422
+
+
+def roll_back(request: Checked, version: str) -> None:
+    reply = request("POST", "/v1/index/rollback", json={"version": version})
+    assert (reply.status_code, reply.json()["version"], reply.json()["pinned"]) == (200, version, True)
+    assert reply.headers["x-index-version"] == version
+
+
+def test_going_back_lasts_until_the_next_reindex(home: Home, versions: tuple[str, str]) -> None:
+    old, new = versions
+    with opened(home) as request:
+        assert not request.get("/v1/index")["pinned"]
+        roll_back(request, old)
+        assert "whale oil" in burns(request) and "petroleum" in burns(request, as_of=new)
+        # A document that is put builds upon the older state.
+        newer = put(request, "quagga.md", "# Quagga\n\nThe quagga is an extinct subspecies of zebra.\n")
+        about = request.get("/v1/index")
+        assert (about["version"], about["pinned"]) == (newer, True) and newer not in versions
+        assert about["snapshots"] == [newer, old, new]
+        assert "whale oil" in burns(request)
+        assert "zebra" in request.ask("What is the quagga?", min_confidence=0)["passages"][0]["text"]
+        assert "petroleum" in request("GET", "/v1/documents/lamp.md/raw").text
+    with opened(home) as request:  # also across a restart
+        assert request.get("/v1/index")["pinned"] and "whale oil" in burns(request)
+        job = request.finished(request("POST", "/v1/reindex").headers["location"])
+        assert (job["documents"]["added"], job["documents"]["changed"]) == ([], ["lamp.md"])
+        about = request.get("/v1/index")
+        assert (about["version"], about["pinned"]) == (job["index_version"], False)
+        assert "petroleum" in burns(request)
+        assert request.ask(DEVELOPER)["answer"]["text"] == "Facebook AI Research"
+
+
+def test_the_document_that_was_gone_back_on_can_be_put_again(home: Home, versions: tuple[str, str]) -> None:
+    old, new = versions
+    with opened(home) as request:
+        roll_back(request, old)
+        # On disk nothing changes; in the index it does.
+        reply = request(
+            "PUT", "/v1/documents/lamp.md?wait=true", content=LAMP.format(oil="petroleum").encode()
+        )
+        assert (reply.json()["status"], reply.json()["searchable"]) == ("unchanged", True)
+        assert reply.json()["index_version"] == new and "petroleum" in burns(request)
+
+
+def test_a_damaged_version_is_no_way_back(home: Home, versions: tuple[str, str]) -> None:
+    old, new = versions
+    (home.data / "snapshots" / f"{old}.json").write_bytes(b"{")
+    with opened(home) as request:
+        reply = request("POST", "/v1/index/rollback", json={"version": old})
+        assert (reply.status_code, reply.json()["type"]) == (503, "urn:pullquote:problem:damaged-index")
+        assert request("POST", "/v1/ask", json={"question": WHAT, "as_of": old}).status_code == 503
+        about = request.get("/v1/index")
+        assert (about["version"], about["pinned"]) == (new, False)
+        assert "petroleum" in burns(request)

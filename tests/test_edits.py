@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tests.contract import DEVELOPER, MARKER, Checked, opened
 from tests.laws.stopping import failing_at
 from tests.laws.test_editing import ids, tree
-from tests.server import ARTICLE, PATIENCE_SECONDS, Home, Reply
+from tests.server import ARTICLE, PATIENCE_SECONDS, Home, Reply, wait_for
 
 pytest_plugins = ("tests.server", "tests.contract")
 
@@ -623,3 +623,23 @@ def test_changes_that_are_waited_for_keep_nobody_else_waiting(request_: Checked,
     assert asked.json()["answer"]["text"] == "Facebook AI Research"
     assert {one.status_code for one in changed} == {201}
     assert {one.json()["searchable"] for one in changed} == {True}
+
+
+def test_a_change_that_the_index_cannot_follow_is_on_disk_all_the_same(home: Home) -> None:
+    replies: list[httpx.Response] = []
+    with opened(home) as request, ExitStack() as holding:
+        holding.enter_context(locked(home))
+        waiting = threading.Thread(
+            target=lambda: replies.append(put(request, "a.md", OLD, more="?wait=true"))
+        )
+        waiting.start()
+        wait_for((home.corpus / "a.md").exists, "the document to be written")
+        home.corpus.rename(home.folder / "elsewhere")
+        holding.close()
+        waiting.join()
+        (reply,) = replies
+        assert (reply.status_code, reply.json()["type"]) == (503, "urn:pullquote:problem:not-searchable")
+        assert "is on disk" in reply.json()["detail"] and "cannot be read" in reply.json()["detail"]
+        (home.folder / "elsewhere").rename(home.corpus)
+        reply = put(request, "a.md", OLD, more="?wait=true")
+        assert (reply.json()["status"], reply.json()["searchable"]) == ("unchanged", True)

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -463,6 +463,139 @@ def test_only_one_process_writes(home: Home, start: Start) -> None:
         assert server.job(job)["state"] == "cancelled"
     assert server.get("/v1/index")["version"] == version
     assert server.client.delete(f"/v1/jobs/{job}").status_code == 409
+
+
+def put(server: Server, name: str, content: str, **query: str) -> Reply:
+    """Return the reply to a document that was put; anything but success fails the test."""
+    return server._read(server.client.put(f"/v1/documents/{name}", content=content.encode(), params=query))
+
+
+def station(number: int, name: str = "Ilse Brandt") -> str:
+    return OBSERVATORY.replace("Valdora", f"Valdora {number}").replace("Ilse Brandt", name)
+
+
+@pytest.mark.slow
+def test_nothing_acknowledged_is_lost_however_the_server_ends(home: Home, start: Start) -> None:
+    server = start(home)
+    put(server, "observatory.md", OBSERVATORY)
+    server.kill()
+    server = start(home)
+    wait_for(lambda: "Ilse Brandt" in str(server.ask(WHO_OPENED)["answer"]), "the document that was put")
+
+    put(server, "observatory.md", OBSERVATORY.replace("Ilse Brandt", "Oda Lindqvist"))
+    assert server.client.delete(f"/v1/documents/{ARTICLE.name}").status_code == 200
+    server.kill()
+    server = start(home)
+    wait_for(
+        lambda: "Oda Lindqvist" in str(server.ask(WHO_OPENED)["answer"]), "the document that was replaced"
+    )
+    wait_for(lambda: server.get("/v1/index")["documents"] == 1, "the other one to be gone")
+
+    put(server, "new/observatory.md", station(7), wait="true")
+    server.kill()
+    server = start(home)  # nothing has to be waited for
+    assert "Ilse Brandt" in server.ask("Who opened the Valdora 7 observatory?")["answer"]["text"]
+    assert home.run("verify").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_server_killed_between_changes_has_all_it_acknowledged(home: Home, start: Start) -> None:
+    server = start(home)
+    acknowledged: list[str] = []
+
+    def change() -> None:
+        with suppress(httpx.HTTPError, ValueError):  # the end of the server
+            for number in range(10_000):
+                put(server, f"stations/{number}.md", station(number))
+                acknowledged.append(f"stations/{number}.md")
+
+    client = threading.Thread(target=change)
+    client.start()
+    wait_for(lambda: len(acknowledged) > 30, "some changes")
+    server.kill()
+    client.join()
+    written = {path.relative_to(home.corpus).as_posix() for path in home.corpus.rglob("[!.]*.md")}
+    assert written - {*acknowledged, ARTICLE.name} <= {f"stations/{len(acknowledged)}.md"}
+
+    again = start(home)
+    assert [*home.corpus.rglob(".*")] == []
+    wait_for(lambda: again.get("/v1/index")["documents"] == len(written), "all documents")
+    listed = {one["id"]: one["sha256"] for one in again.get("/v1/documents", limit=1000)["documents"]}
+    assert listed.keys() == written
+    for number, name in enumerate(acknowledged):
+        assert listed[name] == hashlib.sha256(station(number).encode()).hexdigest()
+
+
+@pytest.mark.slow
+def test_a_second_server_of_a_data_folder_can_only_read(home: Home, start: Start) -> None:
+    first = start(home)
+    code, said = one_line(home)
+    assert code == 2 and said.count("\n") == 1
+    assert str(home.data / "serving") in said and "PULLQUOTE_READ_ONLY" in said
+    assert first.ask(DEVELOPER)["status"] == "answered"
+
+    reader = start(home, read_only=True)
+    assert reader.ask(DEVELOPER)["answer"]["text"] == "Facebook AI Research"
+    for method, path in (("PUT", "a.md"), ("DELETE", ARTICLE.name)):
+        assert reader.client.request(method, f"/v1/documents/{path}").status_code == 403
+    assert reader.client.post("/v1/reindex").status_code == 403
+    version = reader.get("/v1/index")["version"]
+    assert reader.client.post("/v1/index/rollback", json={"version": version}).status_code == 403
+    assert (home.corpus / ARTICLE.name).exists()
+
+    put(first, "observatory.md", OBSERVATORY, wait="true")
+    version = first.get("/v1/index")["version"]
+    wait_for(lambda: reader.get("/v1/index")["version"] == version, "what the first server published")
+    assert "Ilse Brandt" in reader.ask(WHO_OPENED)["answer"]["text"]
+    first.kill()
+    assert reader.ask(DEVELOPER)["status"] == "answered"
+    put(start(home), "observatory.md", OBSERVATORY)  # the lock went with its holder
+
+
+@pytest.mark.slow
+def test_jobs_can_be_asked_about_after_a_restart(home: Home, start: Start) -> None:
+    server = start(home)
+    wait_for(lambda: not is_building(server), "the refresh at the start")
+    put(server, "observatory.md", OBSERVATORY, wait="true")
+    over = server.reindex(mode="full")
+    with locked(home):
+        key = {"Idempotency-Key": "nightly"}
+        begun = server.client.post("/v1/reindex", headers=key).json()["id"]
+        wait_for(lambda: server.get(f"/v1/jobs/{begun}")["state"] == "running", "the job to begin")
+        waiting = put(server, "observatory.md", OBSERVATORY + "\nIt stands on a hill.\n")["job"]
+        assert server.get(f"/v1/jobs/{waiting}")["state"] == "queued"
+        server.kill()
+    server = start(home)
+    found = server.get(f"/v1/jobs/{over['id']}")
+    assert (found["state"], found["counts"]) == ("succeeded", over["counts"])
+    for job in (begun, waiting):
+        found = server.get(f"/v1/jobs/{job}")
+        assert found["state"] == "failed" and "server stopped" in found["problem"]
+    assert server.client.post("/v1/reindex", headers=key).json()["id"] == begun
+    wait_for(lambda: "hill" in str(server.ask("Where does it stand?", min_confidence=0)), "the change")
+
+
+@pytest.mark.slow
+def test_what_was_gone_back_to_stays_across_restarts(home: Home, start: Start) -> None:
+    server = start(home)
+    old, new = (
+        put(server, "observatory.md", OBSERVATORY.replace("Ilse Brandt", name), wait="true")["index_version"]
+        for name in ("Ilse Brandt", "Oda Lindqvist")
+    )
+    server.post("/v1/index/rollback", {"version": old})
+    assert server.stop() == 0
+    server = start(home)
+    about = server.get("/v1/index")
+    assert (about["version"], about["pinned"], about["snapshots"][:2]) == (old, True, [old, new])
+    assert "Ilse Brandt" in server.ask(WHO_OPENED)["answer"]["text"]
+    assert "Oda Lindqvist" in server.ask(WHO_OPENED, as_of=new)["answer"]["text"]
+
+
+def test_a_damaged_list_of_jobs_is_said_in_one_line(home: Home) -> None:
+    (home.data / "jobs.sqlite").write_bytes(b"no database" * 100)
+    code, said = one_line(home)
+    last = said.splitlines()[-1]
+    assert code == 1 and str(home.data / "jobs.sqlite") in last and "not a database" in last
 
 
 def test_what_cannot_be_read_is_listed_with_its_reason_and_the_rest_is_served(
