@@ -306,6 +306,15 @@ def test_the_document_that_was_gone_back_on_can_be_put_again(home: Home, version
         assert reply.json()["index_version"] == new and "petroleum" in burns(request)
 
 
+def test_a_reindex_that_finds_nothing_to_do_ends_going_back_too(
+    home: Home, versions: tuple[str, str]
+) -> None:
+    with opened(home) as request:
+        roll_back(request, versions[1])
+        request.finished(request("POST", "/v1/reindex").headers["location"])
+        assert not request.get("/v1/index")["pinned"]
+
+
 def test_a_damaged_version_is_no_way_back(home: Home, versions: tuple[str, str]) -> None:
     old, new = versions
     (home.data / "snapshots" / f"{old}.json").write_bytes(b"{")

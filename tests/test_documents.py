@@ -129,3 +129,8 @@ def test_a_document_is_known_by_any_name_a_client_may_use(request_: Checked) -> 
     # An id is data: dots, double slashes and escapes lead to nothing else.
     for path in (f"./{ARTICLE.name}", f"x/../{ARTICLE.name}", f"/{ARTICLE.name}", f"{ARTICLE.name}/"):
         assert request_("GET", f"/v1/documents/{quote(path, safe='')}").status_code == 404
+
+
+@pytest.mark.parametrize("more", ["", "/text"])
+def test_a_line_break_belongs_to_an_id(more: str, request_: Checked) -> None:
+    assert request_("GET", f"/v1/documents/{ARTICLE.name}%0a{more}").status_code == 404

@@ -8,9 +8,10 @@ import fcntl
 import hashlib
 import os
 import resource
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -643,3 +644,14 @@ def test_a_change_that_the_index_cannot_follow_is_on_disk_all_the_same(home: Hom
         (home.folder / "elsewhere").rename(home.corpus)
         reply = put(request, "a.md", OLD, more="?wait=true")
         assert (reply.json()["status"], reply.json()["searchable"]) == ("unchanged", True)
+
+
+def test_without_a_list_of_jobs_a_change_is_made_or_all_is_as_it_was(home: Home) -> None:
+    with opened(home) as request:
+        before = tree(home.corpus)
+        with closing(sqlite3.connect(home.data / "jobs.sqlite")) as base:
+            base.execute("ALTER TABLE jobs RENAME TO lost")
+        reply = put(request, "a.md", OLD, more="?wait=true")
+        assert reply.status_code == 201 or tree(home.corpus) == before, reply.text
+        reply = request("DELETE", at(ARTICLE.name, "?wait=true"))
+        assert reply.status_code == 200 or (home.corpus / ARTICLE.name).exists(), reply.text

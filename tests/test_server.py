@@ -591,6 +591,24 @@ def test_what_was_gone_back_to_stays_across_restarts(home: Home, start: Start) -
     assert "Oda Lindqvist" in server.ask(WHO_OPENED, as_of=new)["answer"]["text"]
 
 
+@pytest.mark.slow
+def test_nothing_acknowledged_is_lost_after_going_back_either(home: Home, start: Start) -> None:
+    server = start(home)
+    old = put(server, "observatory.md", OBSERVATORY, wait="true")["index_version"]
+    put(server, "observatory.md", OBSERVATORY.replace("Ilse Brandt", "Oda Lindqvist"), wait="true")
+    server.post("/v1/index/rollback", {"version": old})
+    with locked(home):
+        put(server, "seven.md", station(7, "Edda Quist"))
+        server.kill()
+    server = start(home)
+    wait_for(
+        lambda: "Edda Quist" in str(server.ask("Who opened the Valdora 7 observatory?")["answer"]),
+        "the document that was put",
+    )
+    assert server.get("/v1/index")["pinned"]
+    assert "Ilse Brandt" in server.ask(WHO_OPENED)["answer"]["text"]
+
+
 def test_a_damaged_list_of_jobs_is_said_in_one_line(home: Home) -> None:
     (home.data / "jobs.sqlite").write_bytes(b"no database" * 100)
     code, said = one_line(home)
