@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from corpus.durable import ASIDE
+from corpus.folder import DATA_MARK
 from corpus.formats import SUFFIXES
 
 LONGEST_ID = 1024
@@ -97,12 +98,15 @@ def _check_part(part: str) -> None:
         raise BadId(f"has a part of {len(part.encode())} bytes, over the limit of {LONGEST_NAME}")
 
 
-def read_document(folder: Path, document_id: str) -> bytes | None:
-    """Return the bytes of a document's file, or None when there is none. Raises BadId, Taken, OSError."""
+def read_document(folder: Path, document_id: str, *, largest: int | None = None) -> bytes | None:
+    """Return the bytes of a document's file, or None when there is none.
+
+    Raises BadId, Taken (also for a file of more than `largest` bytes), or OSError.
+    """
     check_id(document_id)
     *parents, name = document_id.split("/")
     with _inside(folder, parents, make=False) as parent:
-        return None if parent is None else _read(parent, name)
+        return None if parent is None else _read(parent, name, largest)
 
 
 def write_document(folder: Path, document_id: str, data: bytes, wanted: Wanted = ANY) -> Status:
@@ -199,6 +203,9 @@ def _inside(folder: Path, parents: list[str], *, make: bool) -> Iterator[int | N
                 return
             os.close(handle)
             handle = inner
+            with suppress(FileNotFoundError):
+                os.stat(DATA_MARK, dir_fd=handle)
+                raise Taken(f"{part} is the folder of an index")
         yield handle
     finally:
         os.close(handle)
@@ -237,7 +244,7 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _read(parent: int, name: str) -> bytes | None:
+def _read(parent: int, name: str, largest: int | None = None) -> bytes | None:
     """Return the bytes of a file in the folder, None when there is none."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -247,9 +254,13 @@ def _read(parent: int, name: str) -> bytes | None:
     except OSError as error:
         stands = {errno.ELOOP: "is a symbolic link", errno.ENXIO: "is not a file"}.get(error.errno or 0)
         raise (Taken(f"{name} {stands}") if stands else error) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
         os.close(descriptor)
         raise Taken(f"{name} is not a file")
+    if largest is not None and about.st_size > largest:
+        os.close(descriptor)
+        raise Taken(f"{name} is {about.st_size} bytes long, over the limit of {largest}")
     with os.fdopen(descriptor, "rb") as file:
         return file.read()
 

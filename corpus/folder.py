@@ -17,6 +17,10 @@ DEFAULT_LARGEST = 32 * 1024 * 1024
 """Bytes of the largest document read, unless the settings say otherwise."""
 
 
+DATA_MARK = ".index-of-pullquote"
+"""A folder that holds a file of this name is an index, wherever it lies, and none of it is a document."""
+
+
 class CorpusError(Exception):
     """The corpus folder cannot be read; the message says why and what to do."""
 
@@ -140,6 +144,8 @@ def scan(
             f"the corpus folder {folder} cannot be read ({error.strerror}); "
             "set CORPUS to a folder of documents"
         ) from error
+    if (folder / DATA_MARK).exists():
+        raise CorpusError(f"{folder} is the folder of an index; set CORPUS to a folder of documents")
     reader = _Reader(largest, seen, known or {})
     listed = _walk(folder) if only is None else _named(folder, only)
     for document_id, path in sorted(listed):
@@ -168,11 +174,11 @@ def _named(folder: Path, only: Set[str]) -> Iterator[tuple[str, str]]:
 
 
 def _leads_out(folder: Path, parents: Sequence[str]) -> bool:
-    """Return whether one of the folders on the way is a link, or none at all."""
+    """Return whether one of the folders on the way is a link, an index, or none at all."""
     path = folder
     for parent in parents:
         path = path / parent
-        if path.is_symlink() or not path.is_dir():
+        if path.is_symlink() or not path.is_dir() or (path / DATA_MARK).exists():
             return True
     return False
 
@@ -183,7 +189,10 @@ def _walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, str]]:
     while waiting:
         prefix, path = waiting.pop()
         try:
-            with os.scandir(path) as entries:
+            with os.scandir(path) as listed:
+                entries = list(listed)
+                if any(entry.name == DATA_MARK for entry in entries):
+                    continue
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue

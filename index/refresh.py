@@ -79,6 +79,8 @@ def refresh(
         found = reading.scan(None, "")
     planned = plan(held, found, chosen.export.fingerprint, reading.only)
     if held is not None and planned.version == held.version:
+        if reading.only is None and store.pinned():
+            store.point(held.version)  # the folder is what was gone back to: it may be followed again
         return Refreshed(held.version, planned.change, held.passages, len(held.skipped), published=False)
     manifest = build(planned, held, chosen, store.add_segment, progress)
     progress.tell()

@@ -33,7 +33,11 @@ class SectionsWriter:
         self._digest = hashlib.sha256()
         self._size = 0
         self._directory: dict[str, tuple[int, int]] = {}
-        self._write(MAGIC)
+        try:
+            self._write(MAGIC)
+        except OSError:
+            self.close()
+            raise
 
     def _write(self, data: bytes | memoryview) -> None:
         self._file.write(data)

@@ -6,6 +6,7 @@ current                     which snapshot is in use and which are kept, switche
 snapshots/<version>.json    what a kept snapshot is made of, with the SHA-256 of every segment
 segments/<name>.segment     immutable, named by its SHA-256, shared by the snapshots that use it
 encoders/<fingerprint>/     exports of the model, one is named by each snapshot's fingerprint
+.index-of-pullquote         tells a scan that none of this is a document
 .draft-*, .pullquote-*      being written; swept when the next writer begins
 """
 
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from corpus.durable import ASIDE, sync, write_durably
+from corpus.folder import DATA_MARK
 from index.encoder import EXPORT_FILE, EncoderError, Export, read_export
 from index.manifest import Manifest, SnapshotError, Used, read_manifest
 from index.segment import SUFFIX, Segment, SegmentError, SegmentFile
@@ -70,6 +72,7 @@ class Store:
         """
         for folder in (self._snapshots, self._segments, self._encoders):
             folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / DATA_MARK).touch()
         lock = self.folder / "lock"
         with lock.open("ab") as file:
             try:
@@ -87,6 +90,7 @@ class Store:
         Raises AlreadyServed when another one has it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / DATA_MARK).touch()
         path = self.folder / "serving"
         file = path.open("ab")
         try:
@@ -109,6 +113,7 @@ class Store:
                     shutil.rmtree(left, ignore_errors=True)
                 else:
                     left.unlink(missing_ok=True)
+        self._prune(self.kept())
 
     def kept(self) -> list[str]:
         """Return the versions on disk, the one in use first, then newest first."""

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import structlog
+
 from corpus.folder import Change
 from index.build import Cancelled, Progress
 from service.gate import Difference, Given
@@ -25,6 +27,8 @@ REMEMBERED = 200
 """Finished jobs that can still be asked about."""
 
 FILE = "jobs.sqlite"
+
+log = structlog.get_logger()
 
 CUT_SHORT = "the server stopped before the job was over; what it had not published is not in the index"
 
@@ -124,19 +128,23 @@ class Jobs:
         self._path = folder / FILE if folder else None
         self._base: sqlite3.Connection | None = None
 
-    def open(self) -> None:
+    def open(self) -> set[str]:
         """Read what earlier processes left; a job of theirs that was not over has failed.
 
-        Raises OSError when the database cannot be used.
+        Returns the ids and folders that such jobs were to look at. Raises OSError when the database cannot be
+        used.
         """
+        missed: set[str] = set()
         with self._lock:
             for (text,) in self._run("SELECT job FROM jobs ORDER BY created").fetchall():
                 job = _read(json.loads(text))
                 if not job.is_over:
+                    missed |= job.only or set()
                     job.state, job.problem, job.finished_at = "failed", CUT_SHORT, now()
                     self._write(job)
                 job.over.set()
                 self._jobs[job.id] = job
+        return missed
 
     def close(self) -> None:
         """Let go of the database."""
@@ -148,7 +156,7 @@ class Jobs:
     def add(self, job: Job, key: str | None = None) -> Job:
         """Remember `job` and return it; or the job that was added with the same `key` before.
 
-        Raises ValueError when that one was of another kind.
+        Raises ValueError when that one was of another kind, OSError when the key cannot be kept.
         """
         with self._lock:
             if key is not None:
@@ -158,12 +166,19 @@ class Jobs:
                     if (same.mode, same.dry_run) != (job.mode, job.dry_run):
                         raise ValueError(f"the key was used for job {same.id}, which is of another kind")
                     return same
-            self._write(job, key)
+            try:
+                self._write(job, key)
+            except OSError as error:
+                if key is not None:
+                    raise
+                # What it is for can be done all the same; only a restart will not know it.
+                log.warning("job not written down", job=job.id, problem=str(error))
             self._jobs[job.id] = job
             over = [one.id for one in self._jobs.values() if one.is_over]
             for old in over[: max(0, len(self._jobs) - REMEMBERED)]:
                 del self._jobs[old]
-                self._run("DELETE FROM jobs WHERE id = ?", (old,))
+                with contextlib.suppress(OSError):
+                    self._run("DELETE FROM jobs WHERE id = ?", (old,))
             return job
 
     def get(self, job_id: str) -> Job | None:
@@ -264,7 +279,7 @@ def _read(values: dict[str, Any]) -> Job:
     documents = {name: tuple(ids) for name, ids in values["documents"].items()}
     found = [
         Difference(**{**one, "before": Given(**one["before"]), "after": Given(**one["after"])})
-        for one in values["differences"]
+        for one in values.get("differences", [])
     ]
     job = Job(**{**values, "differences": found, "counts": counts, "only": only, "documents": documents})
     if counts is not None:

@@ -93,8 +93,11 @@ class Keeper:
         self._live.open()
         with suppress(OSError):
             sweep(self._settings.corpus)
-        self.jobs.open()
+        missed = self.jobs.open()
         self._opened = True
+        if missed and self._store.pinned():
+            # Changes on top of what was gone back to, which no look at the whole folder will make.
+            self.request_refresh("changed", only=missed)
         if self._settings.watch:
             self._watcher.start()
 
@@ -321,7 +324,7 @@ class Keeper:
             with suppress(OSError, RuntimeError):  # jobs that cannot be kept, or a server that is closing
                 self.request_refresh("changed", only=touched)
 
-        follow(self._settings.corpus, told, self._stop)
+        follow(self._settings.corpus, told, self._stop, but=self._settings.data)
 
     def _is_current(self) -> bool:
         """Return whether the index has all that is in the folder, looking at dates before contents."""

@@ -49,7 +49,6 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     EncoderError: (503, "no-encoder"),
     CorpusError: (503, "no-corpus"),
     Locked: (409, "locked"),
-    ReadOnly: (403, "read-only"),
 }
 """What a broken part looks like from outside. None of it looks like "not found"."""
 
@@ -97,6 +96,7 @@ def install(app: FastAPI) -> None:
     for kind in STATUS:
         app.add_exception_handler(kind, _broken_part)
     app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(ReadOnly, _read_only)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework)
 
@@ -115,6 +115,10 @@ async def _refused(request: Request, error: Exception) -> Response:
     return problem(
         request, error.status, error.slug, error.detail, errors=error.errors, headers=error.headers
     )
+
+
+async def _read_only(request: Request, error: Exception) -> Response:
+    return problem(request, 403, "read-only", str(error))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

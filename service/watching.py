@@ -34,12 +34,15 @@ Told = Callable[[frozenset[str] | None], None]
 """Takes ids and folders (ending in `/`) that may have changed; None when anything may have."""
 
 
-def follow(folder: Path, told: Told, stop: threading.Event) -> None:
-    """Tell what may have changed in `folder` until `stop` is set; nothing that goes wrong ends it sooner."""
+def follow(folder: Path, told: Told, stop: threading.Event, *, but: Path) -> None:
+    """Tell what may have changed in `folder` until `stop` is set; nothing that goes wrong ends it sooner.
+
+    What happens in the folder `but`, where the index may lie within it, is left out.
+    """
     polling = False
     while not stop.is_set():
         try:
-            polling = _watch(folder, told, stop, polling=polling)
+            polling = _watch(folder, told, stop, but, polling=polling)
         except FileNotFoundError:
             pass  # the index stays as it is until the folder is back
         except OSError as error:
@@ -50,8 +53,8 @@ def follow(folder: Path, told: Told, stop: threading.Event) -> None:
             told(None)
 
 
-def _watch(folder: Path, told: Told, stop: threading.Event, *, polling: bool) -> bool:
-    root = folder.resolve(strict=True)
+def _watch(folder: Path, told: Told, stop: threading.Event, but: Path, *, polling: bool) -> bool:
+    root, within = folder.resolve(strict=True), but.resolve()
     changes = watch(
         root,
         watch_filter=None,
@@ -74,7 +77,7 @@ def _watch(folder: Path, told: Told, stop: threading.Event, *, polling: bool) ->
             looked = time.monotonic()
             told(None)
             continue
-        touched = touched_ids(root, (path for _, path in found))
+        touched = touched_ids(root, (path for _, path in found if not Path(path).is_relative_to(within)))
         if touched is None or touched:
             told(touched)
     return polling

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ from index.encoder import EncoderError
 from index.manifest import SnapshotError
 from index.store import NoIndex, Store
 from tests.laws.corpora import laid, published, share
-from tests.server import Home, wait_for
+from tests.server import Home, Server, unwired, wait_for
 
 pytest_plugins = ("tests.server",)
 
@@ -175,3 +176,31 @@ def test_watching_without_a_server(home: Home) -> None:
         (home.corpus / "lamp.md").replace(home.corpus / "lamp.txt")
         wait_for(lambda: len(set(home.snapshots())) == 3 and process.poll() is None, "the next change")
     assert process.returncode == 0
+
+
+def test_an_index_among_the_documents_is_none_of_them(home: Home) -> None:
+    inside = home.corpus / "var"
+    home.write("lamp.md", OLD)
+    done = home.run("index", "--json", data=inside)
+    assert done.returncode == 0, done.stderr
+    first = json.loads(home.run("snapshots", "--json", data=inside).stdout)["snapshots"]
+    assert json.loads(home.run("index", "--json", data=inside).stdout)["skipped"] == 0
+    assert json.loads(home.run("snapshots", "--json", data=inside).stdout)["snapshots"] == first
+    with unwired(home, data=inside) as request:
+        assert request("PUT", "/v1/documents/var/lamp.md", content=b"# No").status_code == 409
+    done = home.run("index", corpus=inside)
+    assert done.returncode == 2 and "folder of an index" in done.stderr
+
+
+@pytest.mark.slow
+def test_watching_sees_no_change_in_what_it_writes_itself(home: Home) -> None:
+    inside = home.corpus / "var"
+    server = Server(home, data=inside, watch=True)
+    try:
+        home.write("lamp.md", OLD)
+        wait_for(lambda: server.get("/v1/index")["documents"] == 2, "the new file in the index")
+        time.sleep(3)  # as long as several refreshes would take, one of which would cause the next
+        done = [one for one in server.messages() if one["event"] == "index refreshed"]
+        assert len(done) <= 3
+    finally:
+        server.end()

@@ -135,7 +135,7 @@ def watch(corpus: Corpus = None, data: Data = None, model: Model = None) -> None
     for number in (signal.SIGINT, signal.SIGTERM):
         # The watcher takes an interrupt for its own end alone.
         signal.signal(number, lambda *_: stop.set())
-    follow(settings.corpus, told, stop)
+    follow(settings.corpus, told, stop, but=settings.data)
 
 
 def snapshots(data: Data = None, as_json: AsJson = False) -> None:

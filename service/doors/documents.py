@@ -51,7 +51,7 @@ async def list_documents(request: Request, query: Annotated[ListQuery, Query()])
 
 
 @router.get(
-    "/v1/documents/{document_id:path}/text",
+    "/v1/documents/{document_id:document_id}/text",
     responses=problems(304, 404, 422, 503) | {200: {"content": {"text/plain": {}}}},
     response_class=Response,
     operation_id="getDocumentText",
@@ -68,7 +68,7 @@ async def get_text(request: Request, document_id: str) -> Response:
 
 
 @router.get(
-    "/v1/documents/{document_id:path}",
+    "/v1/documents/{document_id:document_id}",
     response_model=schemas.DocumentOut,
     responses=problems(404, 422, 503),
     operation_id="getDocument",

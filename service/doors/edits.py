@@ -14,7 +14,6 @@ from urllib.parse import unquote_to_bytes
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
@@ -37,21 +36,6 @@ LOOK_SECONDS = 0.02
 Done = TypeVar("Done")
 
 TAG = re.compile(r'(W/)?"([^"]*)"')
-
-
-class _Id(Convertor[str]):
-    """An id as it was sent: `path` ends at a line break, and so would stand for another document."""
-
-    regex = "(?s:.*)"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("document_id", _Id())
 
 
 class ChangeQuery(schemas.Request):
@@ -118,9 +102,11 @@ async def delete_document(
 )
 async def get_raw(request: Request, document_id: str) -> Response:
     """Return the file as it is in the folder now, which may be newer than the index."""
-    folder = live_of(request).settings.corpus
+    settings = live_of(request).settings
     try:
-        data = await run_in_threadpool(read_document, folder, document_id)
+        data = await run_in_threadpool(
+            read_document, settings.corpus, document_id, largest=settings.max_document_bytes
+        )
     except (BadId, Taken):
         data = None
     except OSError as error:

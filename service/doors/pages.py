@@ -40,7 +40,7 @@ async def get_root() -> Response:
     return RedirectResponse("/docs", 307)
 
 
-@router.get("/documents/{document_id:path}", responses=problems(404, 503))
+@router.get("/documents/{document_id:document_id}", responses=problems(404, 503))
 def get_page(request: Request, document_id: str) -> Response:
     """Show a document's text; `#c=start-end` highlights that place, in code points."""
     snapshot = take_index(request).snapshot

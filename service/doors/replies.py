@@ -9,12 +9,30 @@ from typing import Any
 
 from fastapi import Request
 from pydantic import BaseModel
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from service.answer import Index
 from service.keeper import Keeper
 from service.live import Live
 from service.problems import MEDIA_TYPE, Refused
+
+
+class DocumentId(Convertor[str]):
+    """An id as it was sent: `path` ends at a line break, and so would stand for another document."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        """Return the id."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return the address of the id."""
+        return value
+
+
+register_url_convertor("document_id", DocumentId())
 
 
 def live_of(request: Request) -> Live:

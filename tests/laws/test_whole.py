@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.folder import DATA_MARK
 from index.manifest import SnapshotError, read_manifest
+from index.refresh import merge_all
+from index.sections import SectionsWriter
 from index.snapshot import Snapshot
 from index.store import KEPT, Locked, NoIndex, Store
 from service.answer import Index, ask
@@ -74,6 +82,72 @@ def test_stopped_anywhere(tmp_path: Path, corpora: tuple[Path, Path], first: boo
     assert old is None or seen[0] == old.version
 
 
+def test_stopped_while_merging(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+    """Stop a merge anywhere: the snapshot answers as before, in one segment or in several."""
+    before = Store(tmp_path / "before")
+    held = published(before, corpora[1], previous=published(before, corpora[0]))
+    expected = answers(held)
+    assert len(held.segments) > 1
+    segments = []
+    for count in range(1, 500):
+        folder = tmp_path / f"stopped-{count}"
+        shutil.copytree(before.folder, folder)
+        store = Store(folder)
+        died = stopped_after(count, folder, partial(_merge, store))
+        found = Store(folder).open_current(pytest.fail)
+        assert (found.version, answers(found)) == (held.version, expected)
+        segments.append(len(found.segments))
+        _merge(store)
+        assert files_of(folder) == files_needed(store)
+        shutil.rmtree(folder)
+        if not died:
+            break
+    assert count > 10
+    assert (segments[0], segments[-1]) == (len(held.segments), 1)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
+def test_a_disk_that_fails(tmp_path: Path, corpora: tuple[Path, Path], error: int) -> None:
+    """Whatever call fails, the snapshot in use stays in use, and the next try leads where it should."""
+    before = Store(tmp_path / "before")
+    old = published(before, corpora[0])
+    new = published(Store(tmp_path / "expected"), corpora[1])
+    for count in range(1, 200):
+        folder = tmp_path / f"failing-{count}"
+        shutil.copytree(before.folder, folder)
+        store, taken, refused = Store(folder), 0, False
+
+        def call(*given: Any, real: Callable[..., Any], last: int = count) -> Any:
+            nonlocal taken, refused
+            taken += 1
+            if taken == last:
+                refused = True
+                raise OSError(error, os.strerror(error))
+            return real(*given)
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("fsync", "replace", "mkdir"):
+                patch.setattr(os, name, partial(call, real=getattr(os, name)))
+            write = SectionsWriter._write
+            patch.setattr(SectionsWriter, "_write", lambda *given, real=write: call(*given, real=real))
+            with suppress(OSError):
+                _publish(store, corpora[1])
+        found = store.open_current(pytest.fail)
+        assert found.version in ((old.version, new.version) if refused else (new.version,))
+        assert answers(found) == answers(old if found.version == old.version else new)
+        assert answers(_publish(store, corpora[1])) == answers(new)
+        assert files_of(folder) == files_needed(store)
+        shutil.rmtree(folder)
+        if not refused:
+            break
+    assert 15 < count < 199
+
+
+def _merge(store: Store) -> None:
+    with store.writing():
+        merge_all(store, store.open_current(pytest.fail), everything=True)
+
+
 def files_of(folder: Path) -> set[str]:
     """Return every file in a data folder."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -81,7 +155,7 @@ def files_of(folder: Path) -> set[str]:
 
 def files_needed(store: Store) -> set[str]:
     """Return the files of a data folder that the kept snapshots need."""
-    needed = {"current", "lock"}
+    needed = {"current", "lock", DATA_MARK}
     for version in store.kept():
         needed |= {f"snapshots/{version}.json"}
         needed |= {f"segments/{one.file.name}.segment" for one in store.manifest(version).segments}
@@ -139,7 +213,7 @@ def test_damage(data: Path, draws: st.DataObject, kind: str, place: int, bit: in
         folder = Path(shutil.copytree(data, Path(aside) / "data"))
         store = Store(folder)
         expected = {version: answers(Store(folder).open(version)) for version in store.kept()}
-        files = sorted(files_needed(store) - {"current", "lock"})
+        files = sorted(files_needed(store) - {"current", "lock", DATA_MARK})
         name = draws.draw(st.sampled_from(files))
         hit = [
             version
