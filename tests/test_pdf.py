@@ -309,6 +309,8 @@ def test_turned_pages_and_text() -> None:
 def test_cleaned_words() -> None:
     assert cleaned("e\ufb03cient  \ufb01sh \x00\x07\u200b") == "efficient fish"
     assert cleaned("\ud83d\ude00 \ud83d") == "😀 \ufffd"
+    assert cleaned("ex\xadam\xad") == "exam\xad"
+    assert cleaned(" \xad ") == ""
 
 
 def reason(data: bytes) -> str:

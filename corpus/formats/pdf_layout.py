@@ -208,7 +208,7 @@ def joined(lines: Sequence[Line], how: Manner, *, code: bool = False) -> tuple[s
             text += " " * min(round((line.x - left) / (0.6 * line.size)), 80) if line.size >= 1 else ""
         starts.append(len(text))
         text += line.words
-    return text, starts
+    return text.rstrip("\xad"), starts
 
 
 def _join(text: str, last: Line, line: Line, how: Manner, *, code: bool) -> str:

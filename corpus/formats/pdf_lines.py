@@ -153,7 +153,10 @@ def cleaned(text: str) -> str:
         character if character.isprintable() or character.isspace() else _unprintable(character)
         for character in text
     )
-    return " ".join("".join(kept).split())
+    words = " ".join("".join(kept).split())
+    # A soft hyphen is seen at the end of a line alone, and there it says that the word goes on.
+    whole = " ".join(words.replace("\xad", "").split())
+    return f"{whole}\xad" if whole and words.endswith("\xad") else whole
 
 
 def _unprintable(character: str) -> str:
