@@ -17,7 +17,7 @@ DEFAULT_LARGEST = 32 * 1024 * 1024
 """Bytes of the largest document read, unless the settings say otherwise."""
 
 
-DATA_MARK = ".index-of-pullquote"
+DATA_MARK = "PULLQUOTE-INDEX"
 """A folder that holds a file of this name is an index, wherever it lies, and none of it is a document."""
 
 

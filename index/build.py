@@ -241,6 +241,7 @@ class _Queue:
             heading_names=tuple(_heading_names(document, used)),
             acronyms=tuple(acronyms(found)),
             rivals=tuple(rivals(document)),
+            pages=document.pages,
         )
         spellings: dict[str, int] = {}
         columns = _columns(found, encodings, spellings, self._encoder)

@@ -7,6 +7,7 @@ of its own, so a change costs what it is large, and merges (index/merge.py) keep
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -64,6 +65,12 @@ class DocumentEntry:
     """Short and long forms that the document defines: `TensorFlow Extended (TFX)`."""
     rivals: tuple[tuple[str, ...], ...]
     """Column headers of its tables that stand for things compared, a tuple a table."""
+    pages: tuple[int, ...] = ()
+    """Where each page begins, in a document that has pages."""
+
+    def page_of(self, start: int) -> int | None:
+        """Return the number of the page, from 1, that a code point is on; None where there are no pages."""
+        return bisect_right(self.pages, start) or None
 
 
 NESTED = ("fields", "heading_names", "acronyms", "rivals")
@@ -71,7 +78,8 @@ NESTED = ("fields", "heading_names", "acronyms", "rivals")
 
 def entry_from(values: dict[str, Any]) -> DocumentEntry:
     """Return the entry that was written as JSON."""
-    return DocumentEntry(**{**values, **{key: tuple(tuple(one) for one in values[key]) for key in NESTED}})
+    nested = {key: tuple(tuple(one) for one in values[key]) for key in NESTED}
+    return DocumentEntry(**{**values, **nested, "pages": tuple(values["pages"])})
 
 
 @dataclass(frozen=True, slots=True)

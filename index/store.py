@@ -6,7 +6,7 @@ current                     which snapshot is in use and which are kept, switche
 snapshots/<version>.json    what a kept snapshot is made of, with the SHA-256 of every segment
 segments/<name>.segment     immutable, named by its SHA-256, shared by the snapshots that use it
 encoders/<fingerprint>/     exports of the model, one is named by each snapshot's fingerprint
-.index-of-pullquote         tells a scan that none of this is a document
+PULLQUOTE-INDEX             tells a scan that none of this is a document
 .draft-*, .pullquote-*      being written; swept when the next writer begins
 """
 

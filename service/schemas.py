@@ -58,6 +58,7 @@ class Citation(BaseModel):
     end_utf16: int
     start_line: int = Field(description="From 1.")
     end_line: int
+    page: int | None = Field(default=None, description="From 1, in a document that has pages.")
     prefix: str = Field(description="Up to 32 code points before the quotation.")
     suffix: str
     text_sha256: str = Field(description="SHA-256 of the canonical text that the offsets count in.")

@@ -122,6 +122,7 @@ def citation(snapshot: Snapshot, place: Place) -> schemas.Citation:
         end_utf16=start_utf16 + _utf16(words),
         start_line=line_of(text, span.start),
         end_line=line_of(text, max(span.start, span.end - 1)),
+        page=entry.page_of(span.start),
         prefix=text[max(0, span.start - AROUND) : span.start],
         suffix=text[span.end : span.end + AROUND],
         text_sha256=entry.sha,

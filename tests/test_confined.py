@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from corpus.document import Block, BlockKind, Cell, Row, Span
 from corpus.formats import MEDIA_TYPES, SUFFIXES, UnreadableDocument, UnsupportedFormat, parse
-from corpus.formats.confined import Confined
+from corpus.formats.confined import WORN_MIB, Confined
 from corpus.formats.confined_wire import packed, packed_problem, unpacked
 from corpus.formats.reading import Extract
 
@@ -237,7 +237,7 @@ def test_threads_share_a_child(make: Callable[..., Confined]) -> None:
 PARENT = """
 import os, sys, threading, time
 sys.path.insert(0, {root!r})
-from corpus.formats.confined import Confined
+from corpus.formats.confined import WORN_MIB, Confined
 confined = Confined(boot={boot!r}, wall_seconds=30)
 threading.Thread(target=confined.read, args=("csv", b"a"), daemon=True).start()
 while confined._child is None: time.sleep(0.01)
@@ -414,3 +414,12 @@ def test_threads_do_not_wait_for_ever(make: Callable[..., Confined]) -> None:
     for thread in threads:
         thread.join(15)
     assert [reason[:19] for reason in reasons] == ["took longer than 1 "] * 3
+
+
+def test_a_child_of_a_large_process_is_not_taken_for_worn(make: Callable[..., Confined]) -> None:
+    held = b"\1" * (2 * WORN_MIB * 1024 * 1024)
+    confined = make()
+    confined.read("csv", b"a,b\n")
+    first = pid_of(confined)
+    confined.read("csv", b"a,b\n")
+    assert pid_of(confined) == first and held

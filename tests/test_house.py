@@ -31,6 +31,9 @@ FORBIDDEN = {
 }
 
 DOORS = {
+    "docx": {f"corpus/formats/docx{part}.py" for part in ("", "_numbering", "_styles", "_words")},
+    "pypdf": {"corpus/formats/pdf.py", "corpus/formats/pdf_lines.py"},
+    "selectolax": {f"corpus/formats/html{part}.py" for part in ("", "_nodes", "_tables", "_words")},
     "faiss": {"index/vectors.py"},
     "onnxruntime": {"index/encoder.py", "index/export.py"},
     "tokenizers": {"index/encoder.py", "index/export.py"},
@@ -39,8 +42,8 @@ DOORS = {
 """The only modules that may import a library."""
 
 MAY_SET = {
-    # ONNX Runtime reads it when it is imported, so it must be there before any module of the room is.
-    "index/__init__.py": {"ORT_DISABLE_TELEMETRY"},
+    # Libraries read them when they are imported, so they must be there before any module of the room is.
+    "index/__init__.py": {"ORT_DISABLE_TELEMETRY", "OPENBLAS_NUM_THREADS"},
     # A local model asks no hub for anything, and the hub's client is told so nowhere else.
     "index/export.py": {"HF_HUB_OFFLINE"},
 }

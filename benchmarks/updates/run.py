@@ -61,8 +61,8 @@ class Instant(OnnxEncoder):
         longest = max(len(one.ids) for one in texts)
         vectors = numbers.standard_normal((len(texts), self.export.dimension), dtype=np.float32)
         tokens = numbers.standard_normal((len(texts), longest, self.export.token_dimension), dtype=np.float32)
-        for made in (vectors, tokens):
-            made /= np.linalg.norm(made, axis=-1, keepdims=True)
+        vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+        tokens /= np.linalg.norm(tokens, axis=-1, keepdims=True)
         return vectors, tokens
 
 
@@ -271,20 +271,19 @@ def table(rows: Sequence[dict[str, float]]) -> str:
         f"onnxruntime {runtime}, faiss-cpu {faiss}.\n\n"
         f"`replace`, `remove`: a document of {PASSAGES_EACH} passages over HTTP with `wait=true`, that is "
         f"durable, encoded and searchable; median and worst of {CHANGES}. `p50`, `p99`: a question over HTTP "
-        f"in milliseconds, {ASKED_PER_SECOND} a second for {SECONDS:.0f} s, from when it was due; `changing`: "
-        "while another client puts, removes, rolls back and reindexes without a pause.\n\n"
+        f"in milliseconds, {ASKED_PER_SECOND} a second for {SECONDS:.0f} s, from when it was due; "
+        "`changing`: while another client puts, removes, rolls back and reindexes without a pause.\n\n"
     )
     names = list(rows[0])
     lines = ["| " + " | ".join(["", *(f"{row['passages']:.0f}" for row in rows)]) + " |"]
     lines.append("| --- |" + " ---: |" * len(rows))
-    for name in names[1:]:
-        lines.append("| " + " | ".join([name, *(f"{row[name]:.4g}" for row in rows)]) + " |")
+    lines += ["| " + " | ".join([name, *(f"{row[name]:.4g}" for row in rows)]) + " |" for name in names[1:]]
     first, last = rows[0], rows[-1]
     slope = (last["replace ms"] - first["replace ms"]) / max(last["passages"] - first["passages"], 1) * 1000
     ratio = last["replace ms"] / first["replace ms"]
     tail = (
-        f"\nFrom {first['passages']:.0f} to {last['passages']:.0f} passages replacing takes {ratio:.1f} times "
-        f"as long: {slope:.2f} ms more for every thousand passages.\n"
+        f"\nFrom {first['passages']:.0f} to {last['passages']:.0f} passages replacing takes {ratio:.1f} "
+        f"times as long: {slope:.2f} ms more for every thousand passages.\n"
     )
     return head + "\n".join(lines) + "\n" + tail
 
