@@ -192,6 +192,10 @@ class OnnxEncoder:
             )
         except Exception as error:  # onnxruntime raises its own family without a common public base
             raise EncoderError(f"{folder / GRAPH_FILE} cannot be opened: {error}") from error
+        # Of a batch of documents the runtime would keep some 220 MB for the next one, which may never come.
+        # Giving it back takes a tenth of the time that the batch takes.
+        self._for_documents = onnxruntime.RunOptions()
+        self._for_documents.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens not counted."""
@@ -267,7 +271,8 @@ class OnnxEncoder:
             mask[row, : len(text.ids)] = 1
         values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         feed = {name: values[name] for name in self.export.inputs}
-        vectors, tokens = self._session.run(["vector", "tokens"], feed)
+        options = self._for_documents if len(texts) > 1 else None
+        vectors, tokens = self._session.run(["vector", "tokens"], feed, options)
         return np.asarray(vectors, dtype=np.float32), np.asarray(tokens, dtype=np.float32)
 
 
