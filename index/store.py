@@ -34,6 +34,9 @@ from index.snapshot import Snapshot
 KEPT = 3
 """Snapshots that stay on disk, the one in use counted."""
 
+OPENINGS = 5
+"""How often opening begins again because another process published meanwhile."""
+
 DRAFT = ".draft-"
 
 
@@ -185,14 +188,28 @@ class Store:
         Raises NoIndex when there is none.
         """
         problems: list[str] = []
+        found = None
+        for _ in range(OPENINGS):
+            mark, problems = self.pointer(), []
+            found = self._first_whole(problems)
+            if not problems or self.pointer() == mark:
+                break
+            # Somebody has published meanwhile, and pruned what was just to be opened: that is no damage.
+        for problem in problems:
+            report(problem)
+        if found is not None:
+            return found
+        reason = "; ".join(problems) or f"{self.folder} holds no snapshot"
+        raise NoIndex(f"{reason}; run `pullquote index`")
+
+    def _first_whole(self, problems: list[str]) -> Snapshot | None:
+        """Return the newest snapshot that is whole; what is wrong with newer ones is added to `problems`."""
         for version in self.kept():
             try:
                 return self.open(version)
             except SnapshotError as error:
                 problems.append(str(error))
-                report(str(error))
-        reason = "; ".join(problems) or f"{self.folder} holds no snapshot"
-        raise NoIndex(f"{reason}; run `pullquote index`")
+        return None
 
     def salvage(self) -> Snapshot | None:
         """Return what is whole of the newest snapshot that can be read, to be built upon; None if nothing is.

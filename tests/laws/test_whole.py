@@ -256,6 +256,31 @@ def test_every_file_is_vouched_for(data: Path) -> None:
     assert files_of(data) == files_needed(Store(data))
 
 
+def test_published_while_it_is_opened(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+    """What another process publishes and prunes while a reader opens is not taken for damage."""
+    store, reader = Store(tmp_path / "data"), Store(tmp_path / "data")
+    last = published(store, corpora[1], previous=published(store, corpora[0]))
+    begun, first = [], reader.open
+
+    def slow(version: str) -> Snapshot:
+        if not begun:
+            begun.append(version)
+            for path in (store.folder / "segments").iterdir():
+                path.rename(path.with_suffix(".away"))
+            with pytest.raises(SnapshotError):
+                first(version)
+            for path in (store.folder / "segments").iterdir():
+                path.rename(path.with_suffix(".segment"))
+            _merge(store)
+            raise SnapshotError("a segment is gone")
+        return first(version)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "open", slow)
+        found = reader.open_current(pytest.fail)
+    assert begun and found.version == last.version and len(found.segments) == 1
+
+
 def test_one_writer(tmp_path: Path) -> None:
     """A second writer is told so at once, and the lock goes with the writer however it ends."""
     store = Store(tmp_path / "data")
