@@ -116,6 +116,24 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What a question brings to light before anything of it is read: the passages, not yet an answer."""
+
+    question: Question | None
+    """The question weighed; None where the index is empty."""
+    among: tuple[Hit, ...]
+    """What the reader sees: the same whatever `top_k` is, so that it changes nothing about the answer."""
+    hits: tuple[Hit, ...]
+    """The first `top_k` of them, in the order of the search."""
+    used: str
+    """The question as it was asked, after the rewrites."""
+    rewrites: tuple[Rewrite, ...]
+    milliseconds: dict[str, float]
+    best_in_passage: dict[int, Span] = field(default_factory=dict)
+    """Empty: which place answers best is not known before the reading."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Everything a question brings to light."""
 
@@ -146,33 +164,60 @@ def ask(
     `history` is the conversation before it, oldest first. The search is kept to documents whose id begins
     with one of `documents`, where there are any, and that have, in every one of `fields`, one of its values.
     """
+    found = find(index, question, history=history, top_k=top_k, documents=documents, fields=fields)
+    return settle(index, found, top_k=top_k, threshold=threshold)
+
+
+def find(
+    index: Index,
+    question: str,
+    *,
+    history: Sequence[Turn] = (),
+    top_k: int = 5,
+    documents: Sequence[str] = (),
+    fields: Wanted | None = None,
+) -> Found:
+    """Return the passages nearest to `question`: the first half of `ask`, with the same parameters."""
     begun = time.perf_counter()
     snapshot = index.snapshot
     if not snapshot.passages:
-        return Reply(NotFound("empty_index"), (), (), question, (), {}, None, {"total": _since(begun)})
+        return Found(None, (), (), question, (), {"total": _since(begun)})
     used, rewrites = understand(index, question, history)
     asked = read_question(used, index.encoder, snapshot.terms, snapshot.vocabulary)
-    encoded = time.perf_counter()
-    among = snapshot.rows_where(documents, fields) if documents or fields else None
-    # The reader sees the same hits whatever top_k is, so that it changes nothing about the answer.
-    hits = search(snapshot, asked, max(top_k, READ), among)
-    searched = time.perf_counter()
-    readings = read(snapshot, asked, hits)
-    verdict, alternatives = decide(asked, readings, threshold)
-    done = time.perf_counter()
+    encode = _since(begun)
+    rows = snapshot.rows_where(documents, fields) if documents or fields else None
+    hits = tuple(search(snapshot, asked, max(top_k, READ), rows))
+    total = _since(begun)
+    return Found(
+        question=asked,
+        among=hits,
+        hits=hits[:top_k],
+        used=used,
+        rewrites=rewrites,
+        milliseconds={"total": total, "encode": encode, "search": total - encode},
+    )
+
+
+def settle(index: Index, found: Found, *, top_k: int = 5, threshold: float = THRESHOLD) -> Reply:
+    """Return the Reply that what was found amounts to: the second half of `ask`."""
+    if found.question is None:
+        return Reply(NotFound("empty_index"), (), (), found.used, (), {}, None, dict(found.milliseconds))
+    begun = time.perf_counter()
+    readings = read(index.snapshot, found.question, found.among)
+    verdict, alternatives = decide(found.question, readings, threshold)
+    took = _since(begun)
     return Reply(
         verdict=verdict,
         alternatives=alternatives,
-        hits=_reordered(hits, readings)[:top_k],
-        used=used,
-        rewrites=rewrites,
+        hits=_reordered(found.among, readings)[:top_k],
+        used=found.used,
+        rewrites=found.rewrites,
         best_in_passage=_best_in_passage(readings),
-        trace=Trace(asked, tuple(readings), threshold),
+        trace=Trace(found.question, tuple(readings), threshold),
         milliseconds={
-            "total": (done - begun) * 1000,
-            "encode": (encoded - begun) * 1000,
-            "search": (searched - encoded) * 1000,
-            "read": (done - searched) * 1000,
+            **found.milliseconds,
+            "total": found.milliseconds["total"] + took,
+            "read": took,
         },
     )
 

@@ -93,10 +93,8 @@ def clean(text: str) -> str:
 
 def install(app: FastAPI) -> None:
     """Make every error that `app` expects, the framework's own included, a problem document."""
-    for kind in STATUS:
-        app.add_exception_handler(kind, _broken_part)
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(ReadOnly, _read_only)
+    for kind in (*STATUS, Refused, ReadOnly):
+        app.add_exception_handler(kind, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework)
 
@@ -104,21 +102,23 @@ def install(app: FastAPI) -> None:
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 
-async def _broken_part(request: Request, error: Exception) -> Response:
-    status, slug = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+async def _expected(request: Request, error: Exception) -> Response:
+    return told(request, error)
+
+
+def told(request: Request, error: Exception) -> Response:
+    """Return the problem document of any error, foreseen or not."""
+    if isinstance(error, Refused):
+        return problem(
+            request, error.status, error.slug, error.detail, errors=error.errors, headers=error.headers
+        )
+    if isinstance(error, ReadOnly):
+        return problem(request, 403, "read-only", str(error))
+    known = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if known is None:
+        return unexpected(request, error)
     log.error("broken part", problem=str(error), request_id=request_id(request))
-    return problem(request, status, slug, str(error), headers={"Retry-After": "5"})
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    return problem(
-        request, error.status, error.slug, error.detail, errors=error.errors, headers=error.headers
-    )
-
-
-async def _read_only(request: Request, error: Exception) -> Response:
-    return problem(request, 403, "read-only", str(error))
+    return problem(request, *known, str(error), headers={"Retry-After": "5"})
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from index.reader import FEATURES, weighed
 from index.search import Hit
 from index.snapshot import Snapshot, line_of
 from service import schemas
-from service.answer import Answer, NotFound, Place, Reply, Trace, confidence
+from service.answer import Answer, Found, NotFound, Place, Reply, Trace, confidence
 
 AROUND = 32
 """Code points of context on each side of a quotation, enough to find it again after an edit."""
@@ -37,8 +37,8 @@ def ask_reply(snapshot: Snapshot, asked: str, reply: Reply, *, explain: bool) ->
     )
 
 
-def search_reply(snapshot: Snapshot, asked: str, reply: Reply) -> schemas.SearchReply:
-    """Return the passages of a Reply alone."""
+def search_reply(snapshot: Snapshot, asked: str, reply: Reply | Found) -> schemas.SearchReply:
+    """Return the passages alone: of a Reply, or as they were found, before anything was read."""
     return schemas.SearchReply(
         passages=passages(snapshot, reply),
         query=query(asked, reply),
@@ -47,7 +47,7 @@ def search_reply(snapshot: Snapshot, asked: str, reply: Reply) -> schemas.Search
     )
 
 
-def query(asked: str, reply: Reply) -> schemas.QueryOut:
+def query(asked: str, reply: Reply | Found) -> schemas.QueryOut:
     """Return the question as it came and as it was asked, with every rewrite."""
     return schemas.QueryOut(
         asked=asked,
@@ -59,13 +59,13 @@ def query(asked: str, reply: Reply) -> schemas.QueryOut:
     )
 
 
-def took(reply: Reply) -> dict[str, float]:
+def took(reply: Reply | Found) -> dict[str, float]:
     """Return the milliseconds of each stage, rounded to a hundredth."""
     return {stage: round(value, 2) for stage, value in reply.milliseconds.items()}
 
 
-def passages(snapshot: Snapshot, reply: Reply) -> list[schemas.PassageOut]:
-    """Return the hits of a Reply, best first."""
+def passages(snapshot: Snapshot, reply: Reply | Found) -> list[schemas.PassageOut]:
+    """Return the hits, best first."""
     return [_passage(snapshot, hit, reply.best_in_passage.get(hit.passage)) for hit in reply.hits]
 
 
@@ -84,6 +84,26 @@ def _passage(snapshot: Snapshot, hit: Hit, best: Span | None) -> schemas.Passage
         score=round(hit.score, 6),
         url=url_of(entry.id, span),
         highlights=marks,
+    )
+
+
+def passage_reply(snapshot: Snapshot, passage: int) -> schemas.PassageReply:
+    """Return a passage by itself, with the names of its neighbours in the document."""
+    number = snapshot.document_of(passage)
+    entry, span, around = snapshot.documents[number], snapshot.span(passage), snapshot.passages_of(number)
+    before, after = passage - 1, passage + 1
+    return schemas.PassageReply(
+        passage_id=snapshot.passage_id(passage),
+        document_id=entry.id,
+        title=entry.title,
+        heading_path=list(snapshot.headings(passage)),
+        text=span.of(snapshot.text(number)),
+        start_char=span.start,
+        end_char=span.end,
+        url=url_of(entry.id, span),
+        before=snapshot.passage_id(before) if before in around else None,
+        after=snapshot.passage_id(after) if after in around else None,
+        index_version=snapshot.version,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -13,7 +14,8 @@ from starlette.responses import Response
 from corpus.document import Span
 from index.snapshot import Snapshot
 from service import __version__, schemas, wire
-from service.answer import Reply, ask
+from service.answer import Reply, ask, find, settle
+from service.doors import streaming
 from service.doors.replies import json_reply, live_of, problems, take_index
 from service.filters import IN_ADDRESS, Pairs, wanted_of
 from service.followup import Turn
@@ -35,25 +37,35 @@ class AskQuery(schemas.Request):
 
 
 @router.post(
-    "/v1/ask", response_model=schemas.AskReply, responses=problems(404, 413, 422, 503), operation_id="ask"
+    "/v1/ask",
+    response_model=schemas.AskReply,
+    responses=problems(404, 413, 422, 503) | {200: {"content": {streaming.MEDIA_TYPE: {}}}},
+    operation_id="ask",
 )
 async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
-    """Answer a question with a verbatim quotation and its exact place, or say that there is none."""
+    """Answer a question with a verbatim quotation and its exact place, or say that there is none.
+
+    With `Accept: text/event-stream` it comes in stages: the events `passages`, `answer` and `done`.
+    """
     settings = _settings(request)
     top_k = _top_k(settings, body)
     _check(settings, ("body", "question"), body.question, top_k)
     index = await run_in_threadpool(take_index, request, body.as_of)
     threshold = threshold_of(settings) if body.min_confidence is None else body.min_confidence
-    reply = await run_in_threadpool(
-        ask,
+    finding = partial(
+        find,
         index,
         body.question,
         history=[Turn(one.role, one.content) for one in body.history],
         top_k=top_k,
         documents=body.filter.documents,
         fields=body.filter.wanted,
-        threshold=threshold,
     )
+    settling = partial(settle, index, top_k=top_k, threshold=threshold)
+    if streaming.is_wanted(request):
+        stages = streaming.Stages(finding, settling)
+        return streaming.staged(request, index.snapshot, body.question, stages, explain=body.explain)
+    reply = await run_in_threadpool(lambda: settling(finding()))
     return _replied(index.snapshot, body.question, reply, explain=body.explain)
 
 
@@ -108,7 +120,7 @@ async def get_search(request: Request, query: Annotated[AskQuery, Query()]) -> R
 async def post_verify(request: Request, body: schemas.VerifyRequest) -> Response:
     """Say for each citation whether it holds in the current index, has moved, or is gone."""
     snapshot = take_index(request).snapshot
-    results = await run_in_threadpool(lambda: [_verdict(snapshot, one) for one in body.citations])
+    results = await run_in_threadpool(lambda: [verdict(snapshot, one) for one in body.citations])
     return json_reply(schemas.VerifyReply(results=results, index_version=snapshot.version))
 
 
@@ -151,7 +163,8 @@ def _matches(header: str, tag: str) -> bool:
     return tag in given or given == ["*"]
 
 
-def _verdict(snapshot: Snapshot, cited: schemas.CitedPlace) -> schemas.Verdict:
+def verdict(snapshot: Snapshot, cited: schemas.CitedPlace) -> schemas.Verdict:
+    """Return whether a citation holds in `snapshot`, and where it stands now."""
     gone = schemas.Verdict(status="gone", start_char=None, end_char=None, url=None)
     number = snapshot.numbers.get(cited.document_id)
     if number is None:
