@@ -260,7 +260,8 @@ def test_published_while_it_is_opened(tmp_path: Path, corpora: tuple[Path, Path]
     """What another process publishes and prunes while a reader opens is not taken for damage."""
     store, reader = Store(tmp_path / "data"), Store(tmp_path / "data")
     last = published(store, corpora[1], previous=published(store, corpora[0]))
-    begun, first = [], reader.open
+    begun: list[str] = []
+    first = reader.open
 
     def slow(version: str) -> Snapshot:
         if not begun:
