@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 
 from service import __version__, problems
 from service.doors import documents, edits, operations, pages, rest
+from service.doors.mcp_route import HEADERS, McpRoute
 from service.envelope import Envelope
 from service.keeper import Keeper
 from service.live import Live
@@ -30,6 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the application; it opens the index when it starts and follows the folder from then on."""
     live = Live(settings)
     keeper = Keeper(live)
+    mcp = McpRoute(live)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -37,7 +39,8 @@ def create_app(settings: Settings) -> FastAPI:
         if keeper.follows_folder:
             keeper.request_refresh("changed")  # whatever changed while nothing was running
         try:
-            yield
+            async with mcp.open():
+                yield
         finally:
             keeper.close()
 
@@ -54,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.keeper = keeper
     for door in (rest, edits, documents, operations, pages):
         app.include_router(door.router)
+    app.router.routes.append(mcp.route)
     problems.install(app)
     _document_problems(app)
     if settings.allowed_origins:
@@ -61,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["X-API-Key", "Authorization", *CONDITIONS],
+            allow_headers=["X-API-Key", "Authorization", *CONDITIONS, *HEADERS],
             expose_headers=["X-Request-Id", "X-Index-Version", "ETag", "Retry-After"],
         )
     app.add_middleware(Envelope, settings=settings, live=live)

@@ -173,6 +173,22 @@ class SearchReply(BaseModel):
     took_ms: dict[str, float]
 
 
+class PassageReply(BaseModel):
+    """One passage in its own words."""
+
+    passage_id: str
+    document_id: str
+    title: str
+    heading_path: list[str]
+    text: str
+    start_char: int = Field(description="In Unicode code points of the canonical text.")
+    end_char: int
+    url: str
+    before: str | None = Field(description="Id of the passage before it in the document.")
+    after: str | None = Field(description="Id of the passage after it.")
+    index_version: str
+
+
 class CitedPlace(BaseModel):
     """The part of a citation that can be checked; the other fields of a Citation may come along."""
 

@@ -33,7 +33,11 @@ class ListQuery(schemas.Request):
 )
 async def list_documents(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
     """List the files of the corpus in the order of their ids, unreadable ones with their problem."""
-    snapshot = take_index(request).snapshot
+    return json_reply(list_page(take_index(request).snapshot, query))
+
+
+def list_page(snapshot: Snapshot, query: ListQuery) -> schemas.DocumentList:
+    """Return a page of the list. Raises Refused for a cursor that is none."""
     after = _decoded(query.cursor) if query.cursor else ""
     listed = sorted(
         [_document(snapshot, number) for number in range(len(snapshot.documents))] + _problems(snapshot),
@@ -41,12 +45,10 @@ async def list_documents(request: Request, query: Annotated[ListQuery, Query()])
     )
     page = [one for one in listed if one.id > after][: query.limit]
     more = bool(page) and page[-1].id != listed[-1].id
-    return json_reply(
-        schemas.DocumentList(
-            documents=page,
-            next_cursor=_encoded(page[-1].id) if more else None,
-            index_version=snapshot.version,
-        )
+    return schemas.DocumentList(
+        documents=page,
+        next_cursor=_encoded(page[-1].id) if more else None,
+        index_version=snapshot.version,
     )
 
 

@@ -1,0 +1,27 @@
+"""The tools for programs that start a server of their own and talk to it over standard input and output."""
+
+from __future__ import annotations
+
+import signal
+
+from service.commands.options import Data, Model, explained, settings_of
+
+
+def mcp(data: Data = None, model: Model = None) -> None:
+    """Offer the tools of docs/mcp.md over standard input and output, until the input ends."""
+    settings = settings_of(data=data, model=model)
+    from service.live import Live
+
+    live = Live(settings)
+    with explained():
+        live.open()
+    import anyio
+
+    from service.doors.mcp import over_stdio
+
+    # Nothing is ever written, so an interrupt may end it at once; it would wait for the next line otherwise.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        anyio.run(over_stdio, live)
+    finally:
+        live.close()

@@ -1,0 +1,103 @@
+"""The way to /mcp: what speaks the protocol is loaded for the first request, not when the server starts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from urllib.parse import urlsplit
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.access import LOCAL_NAMES
+from service.live import Live
+from service.problems import Refused
+from service.settings import Settings
+
+PATH = "/mcp"
+
+HEADERS = ("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name")
+"""What the protocol adds to a request, and what a browser asks leave for."""
+
+
+class McpRoute:
+    """Speaks the protocol at /mcp while `open`. Host names are checked for every address, in the envelope."""
+
+    def __init__(self, live: Live) -> None:
+        """Answer from the Index that `live` has in use."""
+        self._live = live
+        self._group: TaskGroup | None = None
+        self._app: ASGIApp | None = None
+        self._starting = anyio.Lock()
+
+    @property
+    def route(self) -> Route:
+        """Return the route. GET would open a stream that never has anything to say, so it is not taken."""
+        return Route(PATH, self, methods=["POST"], include_in_schema=False)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Serve requests until the block is left."""
+        async with anyio.create_task_group() as group:
+            self._group = group
+            try:
+                yield
+            finally:
+                self._group = self._app = None
+                group.cancel_scope.cancel()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Raises Refused for one from a foreign page."""
+        _check_origin(Headers(scope=scope), self._live.settings)
+        app = self._app or await self._start()
+        await app(scope, receive, send)
+
+    async def _start(self) -> ASGIApp:
+        async with self._starting:
+            if self._group is None:
+                raise Refused(503, "not-ready", "the server is starting or ending; try again in a moment")
+            if self._app is None:
+                self._app = await self._group.start(self._run)
+            return self._app
+
+    async def _run(self, *, task_status: TaskStatus[ASGIApp]) -> None:
+        # What it runs in has to be left by the task that entered it, so that is one of its own.
+        over_http = await run_in_threadpool(_load)
+        async with over_http(self._live) as app:
+            task_status.started(app)
+            await anyio.sleep_forever()
+
+
+def _load() -> Callable[[Live], AbstractAsyncContextManager[ASGIApp]]:
+    """Return what runs the protocol's application."""
+    from service.doors.mcp import over_http
+
+    return over_http
+
+
+def _check_origin(headers: Headers, settings: Settings) -> None:
+    """Raise Refused for a request that a browser sends for a page of another site.
+
+    A page can make its own name lead here (DNS rebinding), and then looks as if it were at home: so it has
+    to be a name of this machine, or one of those that the settings allow.
+    """
+    origin = headers.get("origin")
+    if origin is None or origin in settings.allowed_origins:
+        return
+    host = headers.get("host", "")
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        at_home = urlsplit(origin).netloc == host
+    except ValueError:  # an address that is none
+        name, at_home = "", False
+    own = (*LOCAL_NAMES, *(one.lower() for one in settings.allowed_hosts))
+    if not at_home or name not in own:
+        raise Refused(
+            403,
+            "foreign-origin",
+            "this page's origin may not ask here; add it to PULLQUOTE_ALLOWED_ORIGINS if it should",
+        )
