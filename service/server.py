@@ -52,8 +52,8 @@ def _leave(_number: int, _frame: object) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches delays off (TCP_NODELAY) only where the protocol is named: without, a reply in two parts
-    # waits 40 ms for the receiver to confirm the first.
+    # asyncio switches delays off (TCP_NODELAY) only where the protocol is named: without, a reply in two
+    # parts waits 40 ms for the receiver to confirm the first.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
