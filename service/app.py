@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from service import __version__, problems
-from service.doors import documents, edits, operations, pages, rest
+from service.doors import documents, edits, openai, operations, pages, rest
 from service.doors.mcp_route import HEADERS, McpRoute
 from service.envelope import Envelope
 from service.keeper import Keeper
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.live = live
     app.state.keeper = keeper
-    for door in (rest, edits, documents, operations, pages):
+    for door in (rest, edits, documents, openai, operations, pages):
         app.include_router(door.router)
     app.router.routes.append(mcp.route)
     problems.install(app)

@@ -17,6 +17,7 @@ from index.manifest import SnapshotError
 from index.store import Locked, NoIndex
 from service import schemas
 from service.keeper import ReadOnly
+from service.openai_errors import error_reply, speaks_openai
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -68,7 +69,12 @@ def problem(
     errors: Sequence[schemas.FieldError] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """Return the problem document for `request`; `slug` None stands for a plain HTTP error."""
+    """Return the problem document for `request`; `slug` None stands for a plain HTTP error.
+
+    Where clients of the OpenAI API ask, it is that API's error document instead.
+    """
+    if speaks_openai(request.url.path):
+        return error_reply(status, slug, detail, errors=errors, headers=headers)
     body = schemas.Problem(
         type=f"urn:pullquote:problem:{slug}" if slug else "about:blank",
         title=slug.replace("-", " ").capitalize() if slug else HTTPStatus(status).phrase,
