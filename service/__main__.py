@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.commands import asking, keeping, mcp, serving
+from service.commands import asking, journal, keeping, mcp, serving
 
 app = typer.Typer(
     name="pullquote",
@@ -23,6 +23,7 @@ app.command()(keeping.verify)
 app.command()(keeping.snapshots)
 app.command()(keeping.rollback)
 app.add_typer(keeping.snapshot)
+app.command()(journal.journal)
 app.command()(mcp.mcp)
 app.command("export-model")(serving.export_model)
 app.command("export-openapi")(serving.export_openapi)

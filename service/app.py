@@ -11,8 +11,10 @@ from fastapi_offline import FastAPIOffline
 
 from service import __version__, problems
 from service.doors import documents, edits, openai, operations, pages, rest
+from service.doors.feedback import router as feedback_router
 from service.doors.mcp_route import HEADERS, McpRoute
 from service.envelope import Envelope
+from service.journal import Journal
 from service.keeper import Keeper
 from service.live import Live
 from service.schemas import Problem
@@ -32,10 +34,12 @@ def create_app(settings: Settings) -> FastAPI:
     live = Live(settings)
     keeper = Keeper(live)
     mcp = McpRoute(live)
+    journal = Journal(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keeper.open()
+        journal.open()
         if keeper.follows_folder:
             keeper.request_refresh("changed")  # whatever changed while nothing was running
         try:
@@ -43,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
                 yield
         finally:
             keeper.close()
+            journal.close()
 
     app = FastAPIOffline(
         title="Pullquote",
@@ -55,8 +60,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.live = live
     app.state.keeper = keeper
+    app.state.journal = journal
     for door in (rest, edits, documents, openai, operations, pages):
         app.include_router(door.router)
+    app.include_router(feedback_router)
     app.router.routes.append(mcp.route)
     problems.install(app)
     _document_problems(app)

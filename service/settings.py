@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     require_if_match: bool = Field(
         default=False, description="Refuse to change documents without If-Match or If-None-Match (428)."
     )
+    journal: bool = Field(
+        default=False, description="Keep the questions that got no answer, and thumbs, in the data folder."
+    )
+    journal_days: int = Field(default=90, ge=1, le=3650, description="Days after which they are removed.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe messages that are logged."
     )

@@ -14,8 +14,9 @@ from starlette.responses import Response
 from corpus.document import Span
 from index.snapshot import Snapshot
 from service import __version__, schemas, wire
-from service.answer import Reply, ask, find, settle
+from service.answer import Found, Reply, ask, find, settle
 from service.doors import streaming
+from service.doors.feedback import journal_of
 from service.doors.replies import json_reply, live_of, problems, take_index
 from service.filters import IN_ADDRESS, Pairs, wanted_of
 from service.followup import Turn
@@ -61,7 +62,11 @@ async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
         documents=body.filter.documents,
         fields=body.filter.wanted,
     )
-    settling = partial(settle, index, top_k=top_k, threshold=threshold)
+    note = partial(journal_of(request).note, body.question)
+
+    def settling(found: Found) -> Reply:
+        return note(settle(index, found, top_k=top_k, threshold=threshold))
+
     if streaming.is_wanted(request):
         stages = streaming.Stages(finding, settling)
         return streaming.staged(request, index.snapshot, body.question, stages, explain=body.explain)
@@ -95,6 +100,7 @@ async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Resp
         fields=wanted_of(query.field, IN_ADDRESS),
         threshold=threshold,
     )
+    journal_of(request).note(query.q, reply)
     return _replied(index.snapshot, query.q, reply, headers=headers)
 
 
