@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -377,6 +378,26 @@ def test_texts_are_embedded_as_passages_are(request_: Held) -> None:
     assert reply["usage"]["prompt_tokens"] == sum(map(encoder.count_tokens, texts))
     alone = {"model": "pullquote", "input": texts[0], "dimensions": len(reply["data"][0]["embedding"])}
     assert len(request_("POST", EMBEDDINGS, json=alone).json()["data"]) == 1
+
+
+def test_nothing_more_is_embedded_for_who_has_left(request_: Held) -> None:
+    body = json.dumps({"model": "pullquote", "input": ["a text"] * 2000}).encode()
+    waiting = [
+        {"type": "http.request", "body": body, "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+    told: list[Any] = []
+
+    async def receive() -> Reply:
+        return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    scope: Any = {"type": "http", "method": "POST", "path": EMBEDDINGS, "raw_path": b"", "scheme": "http"}
+    scope |= {"headers": [(b"content-type", b"application/json")], "query_string": b"", "root_path": ""}
+    asyncio.run(request_.app(scope, receive, send))
+    assert told[0]["status"] == 499 and not any(one.get("body") for one in told)
 
 
 def test_the_one_model_is_listed(request_: Held) -> None:
