@@ -382,7 +382,7 @@ def test_texts_are_embedded_as_passages_are(request_: Held) -> None:
 
 def test_nothing_more_is_embedded_for_who_has_left(request_: Held) -> None:
     body = json.dumps({"model": "pullquote", "input": ["a text"] * 2000}).encode()
-    waiting = [
+    waiting: list[Reply] = [
         {"type": "http.request", "body": body, "more_body": False},
         {"type": "http.disconnect"},
     ]
