@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from service import schemas, wire
+from service import journal_schemas, wire
 from service.answer import Answer, Index, ask
 from service.journal import Unanswered
 
@@ -43,7 +43,7 @@ class Group:
 
 def report(
     index: Index, entries: Iterable[Unanswered], limit: int, threshold: float
-) -> schemas.UnansweredReply:
+) -> journal_schemas.UnansweredReply:
     """Return the groups of the newest LOOKED_AT different questions, the most asked first, at most `limit`.
 
     Each is asked again of `index`, so that one whose answer has been written meanwhile is told apart.
@@ -57,7 +57,7 @@ def report(
         first, last = times.get(one.used, (one.at, one.at))
         times[one.used] = min(first, one.at), max(last, one.at)
     found = sorted(_groups(index, counts, times), key=lambda one: (-one.wordings.total(), one.leader))
-    return schemas.UnansweredReply(
+    return journal_schemas.UnansweredReply(
         groups=[_shown(index, group, threshold) for group in islice(found, limit)],
         total_groups=len(found),
         total_questions=counts.total(),
@@ -85,13 +85,13 @@ def _groups(index: Index, counts: Counter[str], times: dict[str, tuple[str, str]
     return groups
 
 
-def _shown(index: Index, group: Group, threshold: float) -> schemas.UnansweredGroup:
+def _shown(index: Index, group: Group, threshold: float) -> journal_schemas.UnansweredGroup:
     reply = ask(index, group.leader, top_k=NEAREST, threshold=threshold)
-    return schemas.UnansweredGroup(
+    return journal_schemas.UnansweredGroup(
         question=group.leader,
         count=group.wordings.total(),
         wordings=[
-            schemas.Wording(question=question, count=count)
+            journal_schemas.Wording(question=question, count=count)
             for question, count in group.wordings.most_common(SHOWN)
         ],
         first_asked_at=group.first,
@@ -101,7 +101,7 @@ def _shown(index: Index, group: Group, threshold: float) -> schemas.UnansweredGr
     )
 
 
-def as_csv(found: schemas.UnansweredReply) -> str:
+def as_csv(found: journal_schemas.UnansweredReply) -> str:
     """Return the groups as a table, with a header, the nearest passages by their ids."""
     written = io.StringIO()
     table = csv.writer(written)

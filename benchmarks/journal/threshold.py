@@ -3,8 +3,8 @@
     python benchmarks/journal/threshold.py ENCODER
 
 ENCODER is a folder that `pullquote export-model` made. Two questions of a set that may be looked at ask the
-same where they have the same gold spans; all others of the set do not. Printed for each threshold: how many of
-the pairs that ask the same are above it, and how many of the pairs above it ask the same.
+same where they have the same gold spans; all others of the set do not. Printed for each threshold: how many
+of the pairs that ask the same are above it, and how many of the pairs above it ask the same.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service import schemas
+from service import journal_schemas, schemas
 from service.access import require_admin
 from service.doors.replies import json_reply, live_of, problems, take_index
 from service.journal import Feedback, Journal, read_feedback, read_unanswered
@@ -59,7 +59,7 @@ def _open_journal(request: Request) -> Journal:
     responses=problems(404, 413, 422, 503),
     operation_id="giveFeedback",
 )
-async def post_feedback(request: Request, body: schemas.FeedbackRequest) -> Response:
+async def post_feedback(request: Request, body: journal_schemas.FeedbackRequest) -> Response:
     """Note whether an answer was good. It is written a moment later."""
     most = live_of(request).settings.max_question_chars
     journal = _open_journal(request)
@@ -72,7 +72,7 @@ async def post_feedback(request: Request, body: schemas.FeedbackRequest) -> Resp
 
 @router.get(
     "/v1/journal/unanswered",
-    response_model=schemas.UnansweredReply,
+    response_model=journal_schemas.UnansweredReply,
     responses=problems(401, 403, 404, 422, 503) | {200: {"content": {CSV: {}}}},
     dependencies=[Depends(require_admin)],
     operation_id="listUnanswered",
@@ -90,7 +90,7 @@ async def get_unanswered(request: Request, query: Annotated[UnansweredQuery, Que
 
 @router.get(
     "/v1/journal/feedback",
-    response_model=schemas.FeedbackReply,
+    response_model=journal_schemas.FeedbackReply,
     responses=problems(401, 403, 404, 422, 503),
     dependencies=[Depends(require_admin)],
     operation_id="listFeedback",
@@ -100,9 +100,9 @@ async def get_feedback(request: Request, query: Annotated[FeedbackQuery, Query()
     journal = _open_journal(request)
     found = await _read(lambda: [*read_feedback(journal.path.parent, query.limit)])
     return json_reply(
-        schemas.FeedbackReply(
+        journal_schemas.FeedbackReply(
             feedback=[
-                schemas.FeedbackOut(
+                journal_schemas.FeedbackOut(
                     question=one.question,
                     answer=one.answer,
                     passage_id=one.passage_id,
