@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Set
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -16,6 +16,7 @@ import structlog
 
 from corpus.editing import Status, Wanted, remove_document, sweep, write_document
 from corpus.folder import CorpusError, Seen
+from index.build import Cancelled
 from index.encoder import Encoder
 from index.manifest import SnapshotError
 from index.plan import plan
@@ -143,8 +144,7 @@ class Keeper:
             job = Job(mode, dry_run, set(only) if only is not None else None)
             known = self.jobs.add(job, key)
             if known is job:
-                future = self._worker.submit(self._rehearse if dry_run else self._refresh, job)
-                future.add_done_callback(self._note)
+                self._worker.submit(self._rehearse if dry_run else self._refresh, job)
             return known
 
     def put_document(self, document_id: str, data: bytes, wanted: Wanted) -> tuple[Status, Job | None]:
@@ -193,10 +193,19 @@ class Keeper:
                 "this server only reads (PULLQUOTE_READ_ONLY); send changes to the one that writes"
             )
 
-    def _note(self, future: Future[None]) -> None:
-        error = None if future.cancelled() else future.exception()
-        if error is None:
-            return
+    @contextmanager
+    def _running(self, job: Job) -> Iterator[None]:
+        """Mark the job as running, then by how it ends; whoever sees that it failed finds the failure."""
+        with self.jobs.running(job):
+            try:
+                yield
+            except Cancelled:
+                raise
+            except Exception as error:
+                self._failed(error)
+                raise
+
+    def _failed(self, error: Exception) -> None:
         self._live.last_failure = Failure(str(error) or type(error).__name__)
         log.error("refresh failed", problem=self._live.last_failure.problem)
         if isinstance(error, GateClosed):
@@ -234,7 +243,7 @@ class Keeper:
                 held.__exit__(None, None, None)
 
     def _refresh(self, job: Job) -> None:
-        with self.jobs.running(job), self._held(job):
+        with self._running(job), self._held(job):
             self._refresh_now(job)
             self._live.last_failure = None
 
@@ -301,7 +310,7 @@ class Keeper:
         return self._live.current.encoder
 
     def _rehearse(self, job: Job) -> None:
-        with self.jobs.running(job):
+        with self._running(job):
             index = self._live.current
             planned, total, encoded = rehearse(
                 self._reading(job), index.snapshot, index.encoder, full=job.mode == "full"

@@ -466,8 +466,9 @@ def test_the_last_stage_stays_small(image: Path) -> None:
     assert sum(path.stat().st_size for path in files) < LARGEST
 
 
-LARGEST = 450_000_000
-"""Bytes in /opt/pullquote: 300 MB of libraries (onnxruntime, faiss and numpy are 200) and a 90 MB encoder."""
+LARGEST = 480_000_000
+"""Bytes in /opt/pullquote: 370 MB of libraries (onnxruntime, faiss and numpy are 200, lxml and what mcp
+brings along 40) and a 90 MB encoder."""
 
 
 @pytest.mark.slow

@@ -335,9 +335,10 @@ def test_modern_locks_are_named() -> None:
     keys = b"/O(%b)/U(%b)/OE(%b)/UE(%b)/Perms(%b)" % (b"o" * 48, b"u" * 48, b"e" * 32, b"f" * 32, b"p" * 16)
     crypt = b"/CF<</StdCF<</CFM/AESV3/AuthEvent/DocOpen/Length 32>>>>/StmF/StdCF/StrF/StdCF"
     lock = b"<</Filter/Standard/V 5/R 6/Length 256/P -4%b%b>>" % (keys, crypt)
-    assert (
-        reason(made([CATALOG, TREE], extra=b"/Encrypt " + lock))
-        == "is encrypted with AES; save a copy without encryption"
+    # With or without a library beside pypdf that can take such a lock off.
+    assert reason(made([CATALOG, TREE], extra=b"/Encrypt " + lock)) in (
+        "is encrypted with AES; save a copy without encryption",
+        "is protected by a password; save a copy without one",
     )
 
 
