@@ -81,9 +81,18 @@ class Confined:
         with self._lock:
             if self._idle is not None:
                 self._idle.cancel()
+            before = self._child
             child = self._ready()
             try:
-                reply = self._asked(child, form, data)
+                try:
+                    reply = self._asked(child, form, data)
+                except UnreadableDocument:
+                    if child is not before or child.returncode != -signal.SIGKILL:
+                        raise
+                    # One that was ended while it rested says nothing of this document.
+                    self._end(kill=True)
+                    child = self._ready()
+                    reply = self._asked(child, form, data)
                 said = confined_wire.unpacked(reply.content)
             except ValueError as error:
                 self._end(kill=True)
