@@ -10,7 +10,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 LOCK := .ci/requirements.lock
 READY := $(VENV)/.ready
 
-.PHONY: help serve index test check lock clean
+.PHONY: help serve index test check lock widget clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ check: $(READY) ## lint and types alone
 
 lock: ## renew the pinned versions
 	@.ci/lock
+
+widget: ## build service/widget/widget.js (needs Node 20) and check its types
+	@cd service/widget && npm ci --no-audit --no-fund && npm run check && npm run build
 
 clean: ## remove the environment and the index
 	rm -rf $(VENV) var

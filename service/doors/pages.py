@@ -1,25 +1,90 @@
-"""Pages for people: a document with the cited place highlighted. Documents are data, never markup."""
+"""Pages for people: the start page, a document with the cited place marked, the widget for other pages.
+
+Documents are data, never markup.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from html import escape
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from service.doors.replies import problems, take_index
+from index.snapshot import Snapshot
+from service.doors.replies import live_of, problems, take_index
 from service.problems import Refused
 
 router = APIRouter(include_in_schema=False)
 
 ASSETS = Path(__file__).parent / "assets"
-TYPES = {"place.js": "text/javascript", "page.css": "text/css"}
+TYPES = {
+    "place.js": "text/javascript",
+    "page.css": "text/css",
+    "demo.js": "text/javascript",
+    "demo.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+WIDGET = Path(__file__).parent.parent / "widget/widget.js"
+
+WIDGET_HEADERS = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+"""A page anywhere may load the file, as a module and under its own isolation; asking is another matter."""
+
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
     "Referrer-Policy": "no-referrer",
 }
+
+START_HEADERS = HEADERS | {
+    "Content-Security-Policy": HEADERS["Content-Security-Policy"]
+    + "; connect-src 'self'; img-src 'self'; trusted-types 'none'"
+}
+
+ARTICLE = "pytorch-vs-tensorflow.md"
+ARTICLE_QUESTIONS = (
+    "Who developed PyTorch?",
+    "When did TensorFlow come out?",
+    "Which industries prefer PyTorch?",
+    "What is the capital of France?",
+)
+"""The first corpus is known, so it is known what to ask it; the last question shows what is not in it."""
+
+MOST_SUGGESTED = 4
+LONGEST_SUGGESTED = 90
+MOST_LOOKED_AT = 2000
+"""Passages whose headings are looked at for suggestions: enough to find some, and no time at all."""
+
+START = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Pullquote: ask your documents, get the quote</title>
+<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/assets/demo.css">
+<script type="module" src="/widget.js"></script>
+<script type="module" src="/assets/demo.js"></script>
+<main>
+<section>
+<p class="name">Pullquote</p>
+<h1>Ask your documents; <em>get the quote.</em></h1>
+<p class="lead">Every answer is a word-for-word quotation with its exact place in the source. Where the
+documents hold no answer, it says so. Nothing is made up, because nothing is written: it only ever quotes.</p>
+<h2>It speaks for these documents</h2>
+<ul id="documents"><li><a href="/v1/documents">/v1/documents</a></li></ul>
+<h2>From a terminal</h2>
+<pre id="curl" tabindex="0" aria-label="Command">curl -s http://localhost:8000/v1/ask \\
+  -H 'content-type: application/json' \\
+  -d '{{"question": "{question}"}}'</pre>
+</section>
+<pull-quote src="/" no-shortcuts lang="en" suggestions="{suggestions}"></pull-quote>
+</main>
+<footer><a href="/docs">The interface</a><a href="/v1/index">The index</a>
+<a href="/openapi.json">OpenAPI</a></footer>
+</html>
+"""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -35,9 +100,30 @@ PAGE = """<!doctype html>
 
 
 @router.get("/")
-async def get_root() -> Response:
-    """Send a visitor to the description of what is served."""
-    return RedirectResponse("/docs", 307)
+def get_start(request: Request) -> Response:
+    """Show what this is: the widget over this server's documents."""
+    index = live_of(request).index
+    questions = _suggested(index.snapshot) if index else ()
+    page = START.format(
+        suggestions=escape("|".join(questions)),
+        # Inside the quotes of a shell's word and of a JSON text, so none of theirs may be in it.
+        question=escape(questions[0]) if questions and questions[0].isascii() else "Who wrote this?",
+    )
+    return Response(page, media_type="text/html; charset=utf-8", headers=START_HEADERS)
+
+
+def _suggested(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return questions to begin with: those of the known article, else headings that are questions."""
+    if ARTICLE in snapshot.numbers:
+        return ARTICLE_QUESTIONS
+    found: dict[str, None] = {}
+    for passage in range(min(snapshot.passages, MOST_LOOKED_AT)):
+        heading = next(iter(snapshot.headings(passage)[-1:]), "")
+        if heading.endswith("?") and len(heading) <= LONGEST_SUGGESTED and not {*heading} & {*"|'\"\\"}:
+            found[heading] = None
+        if len(found) == MOST_SUGGESTED:
+            break
+    return tuple(found)
 
 
 @router.get("/documents/{document_id:document_id}", responses=problems(404, 503))
@@ -63,3 +149,37 @@ def get_asset(name: str) -> Response:
     if name not in TYPES:
         raise Refused(404, "no-such-asset", "there is no such file")
     return Response((ASSETS / name).read_bytes(), media_type=TYPES[name])
+
+
+@cache
+def _widget() -> tuple[bytes, str]:
+    """Return the built widget and the beginning of its SHA-256, which names it."""
+    content = WIDGET.read_bytes()
+    return content, hashlib.sha256(content).hexdigest()[:16]
+
+
+@router.get("/widget.js")
+def get_widget(request: Request) -> Response:
+    """Return the widget, asked for anew by its ETag."""
+    content, name = _widget()
+    headers = WIDGET_HEADERS | {
+        "ETag": f'"{name}"',
+        "Cache-Control": "no-cache",
+        "Link": f"</widget.{name}.js>",
+    }
+    given = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    if f'"{name}"' in given:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="text/javascript", headers=headers)
+
+
+@router.get("/widget.{name}.js")
+def get_pinned_widget(name: str) -> Response:
+    """Return the widget under the name of its content, which never changes."""
+    content, current = _widget()
+    if name != current:
+        raise Refused(
+            404, "no-such-asset", "this server holds another version of the widget; ask for /widget.js"
+        )
+    headers = WIDGET_HEADERS | {"ETag": f'"{name}"', "Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(content, media_type="text/javascript", headers=headers)
