@@ -239,6 +239,16 @@ def test_the_source_makes_no_markup_and_keeps_nothing() -> None:
     assert re.findall(never, source, re.IGNORECASE) == []
 
 
+def test_what_a_page_may_set_is_documented() -> None:
+    source = "".join(one.read_text(encoding="utf-8") for one in (WIDGET / "src").glob("*.*s"))
+    described = (ROOT / "docs/widget.md").read_text(encoding="utf-8")
+    looks = set(re.findall(r"var\((--pullquote-[a-z-]+)", source))
+    assert looks == set(re.findall(r"^\| `(--pullquote-[a-z-]+)`", described, re.MULTILINE))
+    parts = set(re.findall(r'part: "([a-z-]+)"', source))
+    listed = described.partition("Parts for")[2].partition("##")[0]
+    assert parts == set(re.findall(r"`([a-z-]+)`", listed))
+
+
 # ---------------------------------------------------------------- what is shown
 
 

@@ -67,11 +67,14 @@ START = """<!doctype html>
 <script type="module" src="/widget.js"></script>
 <script type="module" src="/assets/demo.js"></script>
 <main>
-<section>
+<div>
 <p class="name">Pullquote</p>
 <h1>Ask your documents; <em>get the quote.</em></h1>
 <p class="lead">Every answer is a word-for-word quotation with its exact place in the source. Where the
 documents hold no answer, it says so. Nothing is made up, because nothing is written: it only ever quotes.</p>
+</div>
+<pull-quote src="/" lang="en" suggestions="{suggestions}"></pull-quote>
+<section>
 <h2>It speaks for these documents</h2>
 <ul id="documents"><li><a href="/v1/documents">/v1/documents</a></li></ul>
 <h2>From a terminal</h2>
@@ -79,7 +82,6 @@ documents hold no answer, it says so. Nothing is made up, because nothing is wri
   -H 'content-type: application/json' \\
   -d '{{"question": "{question}"}}'</pre>
 </section>
-<pull-quote src="/" no-shortcuts lang="en" suggestions="{suggestions}"></pull-quote>
 </main>
 <footer><a href="/docs">The interface</a><a href="/v1/index">The index</a>
 <a href="/openapi.json">OpenAPI</a></footer>

@@ -103,7 +103,11 @@ function inPassage(main: Citation, cited: Citation[], passage: Passage | undefin
   const points = [...whole.text];
   const marks = cited
     .filter((one) => one.document_id === main.document_id)
-    .map((one): [number, number] => [one.start_char - whole.start_char, one.end_char - whole.start_char])
+    .map((one): [number, number, string] => [
+      one.start_char - whole.start_char,
+      one.end_char - whole.start_char,
+      one.role === "answer" ? "" : "label",
+    ])
     .filter(([start, end]) => start >= 0 && end <= points.length && start < end)
     .sort((one, other) => one[0] - other[0]);
   const answer = main.start_char - whole.start_char;
@@ -113,11 +117,11 @@ function inPassage(main: Citation, cited: Citation[], passage: Passage | undefin
   const fill = (start: number, end: number): void => {
     const parts: Child[] = [start > 0 && "… "];
     let at = start;
-    for (const [first, last] of marks) {
+    for (const [first, last, name] of marks) {
       if (first < at || last > end) continue;
       parts.push(
         shown(points.slice(at, first).join("")),
-        el("mark", { part: "mark" }, shown(points.slice(first, last).join(""))),
+        el("mark", { part: "mark", class: name }, shown(points.slice(first, last).join(""))),
       );
       at = last;
     }

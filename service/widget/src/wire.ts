@@ -109,7 +109,7 @@ export function webAddress(address: unknown, base?: string): URL | null {
 function post(address: string, body: object, signal?: AbortSignal): Promise<Response> {
   return fetch(address, {
     method: "POST",
-    headers: { "Content-Type": "application/json", Accept: "text/event-stream, application/json" },
+    headers: { "Content-Type": "application/json", Accept: "text/event-stream, application/json;q=0.9" },
     body: JSON.stringify(body),
     signal,
     credentials: "omit",
