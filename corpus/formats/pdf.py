@@ -21,7 +21,10 @@ from corpus.formats.writing import Writing
 UNREADABLE_SHARE = 0.3
 """Of the signs of a text. Where more than these stand for no letter, the fonts do not say what they show."""
 
-_STUMBLES = (PyPdfError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_STUMBLES = (
+    *(PyPdfError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+    NotImplementedError,  # for a file that says it is locked in a way that nobody knows
+)
 _OPEN_AND_SAVE = "open it in a viewer and print it to PDF anew"
 _LOCKED = "is encrypted with AES; save a copy without encryption"
 _NO_TITLE = re.compile(
