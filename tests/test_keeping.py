@@ -1,18 +1,13 @@
-"""Ways back and to other machines: `snapshots`, `rollback`, `snapshot export` and `import`, `watch`."""
+"""Ways back and to other machines: `snapshots`, `rollback`, `snapshot export` and `import`."""
 
 from __future__ import annotations
 
 import io
 import json
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,7 +19,7 @@ from index.encoder import EncoderError
 from index.manifest import SnapshotError
 from index.store import NoIndex, Store
 from tests.laws.corpora import laid, published, share
-from tests.server import Home, Server, unwired, wait_for
+from tests.server import Home, unwired
 
 pytest_plugins = ("tests.server",)
 
@@ -146,38 +141,6 @@ def test_nothing_to_export(tmp_path: Path) -> None:
     assert not (tmp_path / "file").exists()
 
 
-@contextmanager
-def watching(home: Home) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "service", "watch"]
-    with subprocess.Popen(
-        command, env=home.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stderr is not None
-            assert "watching" in process.stderr.readline()
-            yield process
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(20)
-            finally:
-                process.kill()
-
-
-@pytest.mark.slow
-def test_watching_without_a_server(home: Home) -> None:
-    with watching(home) as process:
-        home.write("lamp.md", OLD)
-        wait_for(lambda: len(home.snapshots()) == 2, "the new file in the index")
-        assert "whale oil" in home.run("ask", WHAT).stdout
-        home.write("lamp.md", b"\xff")
-        wait_for(lambda: len(home.snapshots()) == 3, "the unreadable file")
-        assert home.run("ask", WHAT).returncode == 1
-        (home.corpus / "lamp.md").replace(home.corpus / "lamp.txt")
-        wait_for(lambda: len(set(home.snapshots())) == 3 and process.poll() is None, "the next change")
-    assert process.returncode == 0
-
-
 def test_an_index_among_the_documents_is_none_of_them(home: Home) -> None:
     inside = home.corpus / "var"
     home.write("lamp.md", OLD)
@@ -190,17 +153,3 @@ def test_an_index_among_the_documents_is_none_of_them(home: Home) -> None:
         assert request("PUT", "/v1/documents/var/lamp.md", content=b"# No").status_code == 409
     done = home.run("index", corpus=inside)
     assert done.returncode == 2 and "folder of an index" in done.stderr
-
-
-@pytest.mark.slow
-def test_watching_sees_no_change_in_what_it_writes_itself(home: Home) -> None:
-    inside = home.corpus / "var"
-    server = Server(home, data=inside, watch=True)
-    try:
-        home.write("lamp.md", OLD)
-        wait_for(lambda: server.get("/v1/index")["documents"] == 2, "the new file in the index")
-        time.sleep(3)  # as long as several refreshes would take, one of which would cause the next
-        done = [one for one in server.messages() if one["event"] == "index refreshed"]
-        assert len(done) <= 3
-    finally:
-        server.end()
