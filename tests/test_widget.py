@@ -322,10 +322,7 @@ def test_a_follow_up_sends_the_history_and_can_be_undone(site: Site) -> None:
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_stages_are_shown_as_they_come(line_end: str, site: Site) -> None:
-    whole = reply()
-    stages = [("passages", whole["passages"]), ("answer", whole["answer"]), ("done", whole)]
-    lines = [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in stages]
-    body = ": a comment\n\n" + "".join(lines)
+    body = ": a comment\n\n" + "".join(map(event, staged(reply())))
     site.reply = lambda route: route.fulfill(
         body=body.replace("\n", line_end), content_type="text/event-stream; charset=utf-8"
     )
@@ -334,6 +331,114 @@ def test_stages_are_shown_as_they_come(line_end: str, site: Site) -> None:
     assert page.locator(".quote").inner_text() == ANSWER
     site.reply = lambda route: route.fulfill(body=body[:-60], content_type="text/event-stream")
     site.ask(wait="article.error")
+
+
+def staged(whole: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the stages of a reply as /v1/ask sends them."""
+    decided = {name: whole[name] for name in ("status", "reason", "answer", "alternatives")}
+    return [("passages", {"passages": whole["passages"]}), ("answer", decided), ("done", whole)]
+
+
+def event(stage: tuple[str, dict[str, Any]]) -> str:
+    return f"event: {stage[0]}\ndata: {json.dumps(stage[1])}\n\n"
+
+
+BY_HAND = """
+window.asked = [];
+window.streams = [];
+window.fetch = async (address, given) => {
+    if (!String(address).endsWith('/v1/ask')) return Response.json({fields: {}});
+    asked.push(JSON.parse(given.body));
+    const made = new TransformStream();
+    const written = made.writable.getWriter();
+    streams.push({send: (text) => written.write(new TextEncoder().encode(text)).catch(() => 0),
+        end: () => written.close().catch(() => 0)});
+    given.signal.addEventListener('abort', () => written.abort().catch(() => 0));
+    return new Response(made.readable, {headers: {'Content-Type': 'text/event-stream'}});
+};
+"""
+"""Replies that come bit by bit, when a test says so."""
+
+
+class Slow:
+    """A page whose questions are answered by hand."""
+
+    def __init__(self, site: Site) -> None:
+        site.page.add_init_script(BY_HAND)
+        self.page = site.open()
+
+    def type(self, question: str) -> None:
+        """Ask, and wait for nothing but the request."""
+        before = self.page.evaluate("asked.length")
+        self.page.locator("textarea").fill(question)
+        self.page.locator("textarea").press("Enter")
+        wait_for(lambda: self.page.evaluate("asked.length") == before + 1, "the request")
+
+    def send(self, number: int, *stages: tuple[str, dict[str, Any]]) -> None:
+        """Send stages of the reply to a question."""
+        for one in stages:
+            self.page.evaluate(f"text => streams[{number}].send(text)", event(one))
+
+    def history(self, number: int) -> list[tuple[str, str]]:
+        """Return what came along with a question."""
+        sent = self.page.evaluate(f"asked[{number}].history")
+        return [(one["role"], one["content"]) for one in sent]
+
+
+FIRST = "Who developed PyTorch?"
+
+
+def test_what_is_asked_right_after_an_answer_follows_it(site: Site) -> None:
+    slow = Slow(site)
+    found, answer, done = staged(reply())
+    slow.type(FIRST)
+    slow.send(0, found, answer)
+    api.expect(slow.page.locator(".quote")).to_have_text(ANSWER)
+    slow.type("and TensorFlow?")
+    assert slow.history(1) == [("user", FIRST), ("assistant", ANSWER)]
+    # The first goes on beside it, keeps its card, and neither speaks up nor moves what is seen.
+    slow.send(0, done)
+    api.expect(slow.page.locator("[data-thumb]")).to_have_count(2)
+    api.expect(slow.page.get_by_role("status")).to_have_text("Searching the documents…")
+    slow.send(1, *staged(reply(found=False)))
+    api.expect(slow.page.locator("article")).to_have_count(2)
+    slow.type("why?")
+    said = [("user", FIRST), ("assistant", ANSWER), ("user", "and TensorFlow?"), ("assistant", "")]
+    assert slow.history(2) == said
+
+
+def test_what_is_asked_before_the_answer_follows_the_question(site: Site) -> None:
+    slow = Slow(site)
+    slow.type(FIRST)
+    slow.send(0, staged(reply())[0])
+    slow.type("and TensorFlow?")
+    assert slow.history(1) == [("user", FIRST)]
+    slow.send(0, *staged(reply())[1:])
+    slow.send(1, *staged(reply()))
+    api.expect(slow.page.locator("[data-thumb]")).to_have_count(2)
+    assert slow.page.locator("article").count() == 1 and slow.page.locator(".wait").count() == 0
+    slow.type("why?")
+    assert slow.history(2) == [("user", FIRST), ("user", "and TensorFlow?"), ("assistant", ANSWER)]
+
+
+def test_what_failed_or_was_cleared_is_no_history(site: Site) -> None:
+    slow = Slow(site)
+    slow.type(FIRST)
+    slow.send(0, *staged(reply())[:2])
+    api.expect(slow.page.locator(".quote")).to_have_count(1)
+    slow.page.evaluate("streams[0].end()")
+    api.expect(slow.page.locator("article.error")).to_have_count(1)
+    slow.type("and TensorFlow?")
+    assert slow.history(1) == []
+    api.expect(slow.page.locator("article.error")).to_have_count(1)
+    slow.send(1, *staged(reply())[:2])
+    api.expect(slow.page.locator(".quote")).to_have_count(1)
+    slow.page.get_by_role("button", name="New conversation").click()
+    slow.send(1, staged(reply())[2])
+    slow.type("Who is it?")
+    assert slow.history(2) == []
+    slow.send(2, *staged(reply()))
+    api.expect(slow.page.locator("article")).to_have_count(1)
 
 
 @pytest.mark.parametrize(
@@ -388,6 +493,32 @@ def test_quotation_and_link_can_be_copied(site: Site) -> None:
     assert page.evaluate(copied) == f"“{ANSWER}”\n— The guide › Comparison\n{link}"
     page.get_by_role("button", name="Copy link").click()
     wait_for(lambda: page.evaluate(copied) == link, "the link on the clipboard")
+
+
+WITHOUT_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', {value: undefined})"
+
+
+def test_pages_on_plain_http_copy_too(site: Site) -> None:
+    """They have no navigator.clipboard; where nothing can be copied, the card says so."""
+    site.page.add_init_script(WITHOUT_CLIPBOARD)
+    page = site.open(f"{INLINE}<textarea id=paste aria-label=Paste></textarea>")
+    site.page.locator("pull-quote textarea").fill("q")
+    site.page.keyboard.press("Enter")
+    button = page.get_by_role("button", name="Copy quotation")
+    button.click()
+    api.expect(page.get_by_role("status")).to_have_text("Copied")
+    api.expect(page.locator(".actions .gap")).to_have_text("Copied")
+    focused = "document.querySelector('pull-quote').shadowRoot.activeElement"
+    assert page.evaluate(f"{focused}.title") == "Copy quotation with source"
+    assert page.locator(".actions textarea").count() == 0
+    page.locator("#paste").focus()
+    page.keyboard.press("Control+v")
+    link = f"{SITE}/documents/guide.md#c={AT}-{AT + len(ANSWER)}"
+    api.expect(page.locator("#paste")).to_have_value(f"“{ANSWER}”\n— The guide › Comparison\n{link}")
+    page.evaluate("document.execCommand = () => false")
+    page.get_by_role("button", name="Copy link").click()
+    api.expect(page.get_by_role("status")).to_have_text("Could not copy")
+    api.expect(page.locator(".actions .gap")).to_have_text("Could not copy")
 
 
 def test_a_quotation_on_the_page_being_read_is_shown_there(site: Site) -> None:

@@ -1,6 +1,6 @@
 // What is shown for a reply: an answer in its passage, that there is none, or what went wrong.
 
-import { el, icon, ICONS, shown, type Child } from "./dom";
+import { el, icon, ICONS, present, shown, type Child } from "./dom";
 import { atText, samePage, showHere } from "./place";
 import { filled, type Strings } from "./strings";
 import { type Answer, type Citation, type Failure, type Passage, type Place, type Reply, webAddress } from "./wire";
@@ -125,10 +125,7 @@ function inPassage(main: Citation, cited: Citation[], passage: Passage | undefin
       );
       at = last;
     }
-    text.replaceChildren();
-    text.append(
-      ...([...parts, shown(points.slice(at, end).join("")), end < points.length && " …"].filter(Boolean) as Node[]),
-    );
+    text.replaceChildren(...present([...parts, shown(points.slice(at, end).join("")), end < points.length && " …"]));
   };
   fill(from, to);
   if (from === 0 && to === points.length) return text;
@@ -211,14 +208,29 @@ function others(passages: Passage[], around: Around): HTMLElement | false {
 function actions(answer: Answer, main: Citation, around: Around): HTMLElement {
   const words = around.strings;
   const url = () => webAddress(main.url, `${around.server}/`)?.href ?? "";
-  const copied = (text: string) => void navigator.clipboard?.writeText(text).then(() => around.say(words.copied));
+  const gap = el("span", { class: "gap" });
+  const copy = (button: HTMLElement, text: string): void => {
+    const say = (done: boolean): void => around.say((gap.textContent = done ? words.copied : words.notCopied));
+    // Pages on plain http have no clipboard of their own: there the words are selected and copied as by hand.
+    void (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(
+      () => say(true),
+      () => {
+        const field = bar.appendChild(el("textarea", { class: "unseen" }));
+        field.value = text;
+        field.select();
+        say(document.execCommand("copy"));
+        field.remove();
+        button.focus();
+      },
+    );
+  };
   const source = [main.title, ...main.heading_path.filter((one) => one !== main.title)].join(" › ");
   const bar = el(
     "div",
     { class: "actions", part: "actions" },
-    tool("copy", words.copyQuote, () => copied(`“${answer.text}”\n— ${source}\n${url()}`)),
-    tool("link", words.copyLink, () => copied(url())),
-    el("span", { class: "gap" }),
+    tool("copy", words.copyQuote, (button) => copy(button, `“${answer.text}”\n— ${source}\n${url()}`)),
+    tool("link", words.copyLink, (button) => copy(button, url())),
+    gap,
   );
   if (around.rated) {
     const thumbs = (["good", "bad"] as const).map((which) =>

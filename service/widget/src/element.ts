@@ -129,6 +129,16 @@ export class PullQuote extends Base {
     this.#say(words.searching);
     asking.signal.addEventListener("abort", () => card.ariaBusy && card.remove());
     const around = this.#around(question, history);
+    // The conversation has the question from here on, for one that is asked before this has its answer.
+    const asked: Turn[] = [...history, { role: "user", content: question }];
+    let kept = (this.#history = asked);
+    const keep = (said = ""): void => {
+      // Nothing breaks off what is answered: it goes on beside what is asked next.
+      if (this.#asking === asking) this.#asking = null;
+      // What the widget says where nothing was found is no source: an empty turn tells the server that there was none.
+      const turns: Turn[] = [...asked, { role: "assistant", content: said.slice(0, 20_000) }];
+      if (this.#history === kept) this.#history = kept = turns;
+    };
     try {
       let passages: Reply["passages"] = [];
       const stages = {
@@ -137,38 +147,44 @@ export class PullQuote extends Base {
           const best = found[0];
           if (best) step.textContent = filled(words.reading, shown(best.heading_path.at(-1) || best.title));
         },
-        answer: (given: NonNullable<Reply["answer"]>) =>
-          card.replaceChildren(answerCard(given, passages, { ...around, rated: false })),
+        answer: (given: NonNullable<Reply["answer"]>) => {
+          keep(given.text);
+          card.replaceChildren(answerCard(given, passages, { ...around, rated: false }));
+        },
       };
       const reply = await ask(this.#server, question, history.slice(-REMEMBERED), stages, asking.signal);
-      if (asking.signal.aborted) return;
+      if (!card.parentNode) return;
+      keep(reply.answer?.text);
       this.#settle(card, question, reply, history, around);
     } catch (error) {
-      if (asking.signal.aborted) return;
+      if (!card.parentNode) return;
+      if (this.#history === kept) this.#history = history;
       const failure = error instanceof Failure ? error : new Failure("server", 0, String(error));
       card.ariaBusy = null;
       const { kind, status, message } = failure;
       if (!this.#tell("error", { question, kind, status, message })) return card.remove();
       card.replaceChildren(errorCard(failure, { ...around, retry: () => this.#retry(you, card, question, history) }));
-      this.#say(words[kind]);
-      this.#show(you);
+      this.#finish(card, words[kind]);
     }
   }
 
   #settle(card: HTMLElement, question: string, reply: Reply, history: Turn[], around: Around): void {
     card.ariaBusy = null;
     const { answer, query } = reply;
-    // What the widget says where nothing was found is no source: an empty turn tells the server that there was none.
-    const said = answer?.text.slice(0, 20_000) ?? "";
-    this.#history = [...history, { role: "user", content: question }, { role: "assistant", content: said }];
     if (!this.#tell("answer", { question, reply })) return card.remove();
     const undoable = history.length > 0 && query.rewrites.some((one) => one.kind === "follow-up");
     const line = rewriteLine(reply, undoable, around);
     const shownCard = answer ? answerCard(answer, reply.passages, around) : noneCard(reply, around);
     if (line) shownCard.prepend(line);
     card.replaceChildren(shownCard);
-    this.#say(answer ? filled(around.strings.answered, shown(answer.text)) : around.strings.none);
-    this.#show(card.previousElementSibling ?? card);
+    this.#finish(card, answer ? filled(around.strings.answered, shown(answer.text)) : around.strings.none);
+  }
+
+  /** Announce a finished card and bring it to the top, unless something else was asked meanwhile. */
+  #finish(card: HTMLElement, text: string): void {
+    if (card !== this.#log.lastChild) return;
+    this.#say(text);
+    this.#show(card.previousElementSibling!);
   }
 
   #retry(you: HTMLElement, card: HTMLElement, question: string, history: Turn[]): void {

@@ -141,10 +141,9 @@ async function streamed(reply: Response, stages: Stages): Promise<Reply | null> 
       const data = [...event.matchAll(/^data: ?(.*)$/gm)].map((line) => line[1]).join("\n");
       if (!name || !data) continue;
       const said = JSON.parse(data);
-      if (name === "passages") stages.passages(Array.isArray(said) ? said : (said.passages ?? []));
+      if (name === "passages") stages.passages(said.passages);
       else if (name === "answer") {
-        const given = said && "answer" in said ? said.answer : said;
-        if (given?.citations) stages.answer(given);
+        if (said.answer) stages.answer(said.answer);
       } else if (name === "done") {
         void reader.cancel();
         return said;
