@@ -13,6 +13,7 @@ from service import __version__, problems
 from service.doors import documents, edits, openai, operations, pages, rest
 from service.doors.feedback import router as feedback_router
 from service.doors.mcp_route import HEADERS, McpRoute
+from service.doors.tools import Desk
 from service.envelope import Envelope
 from service.journal import Journal
 from service.keeper import Keeper
@@ -33,8 +34,8 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the application; it opens the index when it starts and follows the folder from then on."""
     live = Live(settings)
     keeper = Keeper(live)
-    mcp = McpRoute(live)
     journal = Journal(settings)
+    mcp = McpRoute(Desk(live, journal.note))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -74,6 +74,9 @@ class Feedback:
 
 Entry = Unanswered | Feedback
 
+Note = Callable[[str, Reply], Reply]
+"""What returns the reply to a question, having noted it where it holds no answer."""
+
 
 class Journal:
     """Takes entries at once and writes them behind, from `open` to `close`."""

@@ -11,8 +11,8 @@ from service.openai_text import Marked, Marker
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A conversation with its answer: the reply as the wire has it, and its text."""
+class Begun:
+    """What is known of a reply before its answer is."""
 
     id: str
     """Unique, without the prefix that says what it names."""
@@ -20,6 +20,14 @@ class Answered:
     """In seconds since 1970."""
     base_url: str
     """Where the documents' pages are, without the last slash."""
+    index_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A conversation with its answer: the reply as the wire has it, and its text."""
+
+    begun: Begun
     reply: schemas.AskReply
     marked: Marked
     asked_tokens: int
@@ -35,47 +43,52 @@ def chat_reply(answered: Answered) -> oai.ChatReply:
     """Return the chat completion."""
     message = oai.ChatMessage(content=answered.marked.text, annotations=_chat_annotations(answered))
     return oai.ChatReply(
-        id=_chat_id(answered),
-        created=answered.created,
-        system_fingerprint=answered.reply.index_version,
+        id=_chat_id(answered.begun),
+        created=answered.begun.created,
+        system_fingerprint=answered.begun.index_version,
         choices=[oai.ChatChoice(message=message)],
         usage=_chat_usage(answered),
         pullquote=answered.reply,
     )
 
 
+def first_chunk(begun: Begun) -> oai.ChatChunk:
+    """Return the chunk that begins a chat completion, before there is an answer."""
+    return _chunk(begun, oai.ChatDelta(role="assistant", content=""))
+
+
 def chat_chunks(answered: Answered, *, with_usage: bool) -> Iterator[oai.ChatChunk]:
-    """Yield the chat completion in chunks: the text, its annotations, the end with the whole reply."""
-    yield _chunk(answered, oai.ChatDelta(role="assistant", content=""))
+    """Yield the chunks behind the first: the text, its annotations, the end with the whole reply."""
+    begun = answered.begun
     for part in answered.marked.parts:
-        yield _chunk(answered, oai.ChatDelta(content=part))
+        yield _chunk(begun, oai.ChatDelta(content=part))
     annotations = _chat_annotations(answered)
     if annotations:
-        yield _chunk(answered, oai.ChatDelta(annotations=annotations))
-    last = _chunk(answered, oai.ChatDelta())
+        yield _chunk(begun, oai.ChatDelta(annotations=annotations))
+    last = _chunk(begun, oai.ChatDelta())
     last.choices[0].finish_reason = "stop"
     last.pullquote = answered.reply
     yield last
     if with_usage:
-        usage = _chunk(answered, oai.ChatDelta())
+        usage = _chunk(begun, oai.ChatDelta())
         usage.choices = []
         usage.usage = _chat_usage(answered)
         yield usage
 
 
-def _chunk(answered: Answered, delta: oai.ChatDelta) -> oai.ChatChunk:
+def _chunk(begun: Begun, delta: oai.ChatDelta) -> oai.ChatChunk:
     return oai.ChatChunk(
-        id=_chat_id(answered),
+        id=_chat_id(begun),
         object="chat.completion.chunk",
-        created=answered.created,
+        created=begun.created,
         model=oai.MODEL,
-        system_fingerprint=answered.reply.index_version,
+        system_fingerprint=begun.index_version,
         choices=[oai.ChunkChoice(index=0, delta=delta, logprobs=None, finish_reason=None)],
     )
 
 
-def _chat_id(answered: Answered) -> str:
-    return f"chatcmpl-{answered.id}"
+def _chat_id(begun: Begun) -> str:
+    return f"chatcmpl-{begun.id}"
 
 
 def _chat_annotations(answered: Answered) -> list[oai.ChatAnnotation]:
@@ -98,43 +111,54 @@ def _chat_usage(answered: Answered) -> oai.ChatUsage:
 
 def response_reply(answered: Answered) -> oai.ResponsesReply:
     """Return the response, completed."""
-    return oai.ResponsesReply(
-        id=f"resp_{answered.id}",
-        created_at=answered.created,
-        completed_at=answered.created,
-        status="completed",
-        output=[_output(answered, _output_text(answered))],
-        usage=oai.ResponseUsage(
-            input_tokens=answered.asked_tokens,
-            output_tokens=answered.told_tokens,
-            total_tokens=answered.asked_tokens + answered.told_tokens,
-        ),
-        pullquote=answered.reply,
+    return _response(answered.begun).model_copy(
+        update={
+            "completed_at": answered.begun.created,
+            "status": "completed",
+            "output": [_output(answered, _output_text(answered))],
+            "usage": oai.ResponseUsage(
+                input_tokens=answered.asked_tokens,
+                output_tokens=answered.told_tokens,
+                total_tokens=answered.asked_tokens + answered.told_tokens,
+            ),
+            "pullquote": answered.reply,
+        }
     )
 
 
-def response_events(answered: Answered) -> Iterator[oai.StreamEvent]:
-    """Yield the response as the events of its coming about, numbered from 0."""
-    for number, event in enumerate(_response_events(answered)):
+def _response(begun: Begun) -> oai.ResponsesReply:
+    """Return the response without its answer."""
+    return oai.ResponsesReply(
+        id=f"resp_{begun.id}",
+        created_at=begun.created,
+        completed_at=None,
+        status="in_progress",
+        output=[],
+        usage=None,
+        pullquote=None,
+    )
+
+
+def first_events(begun: Begun) -> list[oai.StreamEvent]:
+    """Return the events that begin a response, before there is an answer."""
+    response = _response(begun)
+    return [
+        oai.ResponseEvent(type="response.created", sequence_number=0, response=response),
+        oai.ResponseEvent(type="response.in_progress", sequence_number=1, response=response),
+    ]
+
+
+def response_events(answered: Answered, after: int) -> Iterator[oai.StreamEvent]:
+    """Yield the events behind the first `after`, numbered on."""
+    for number, event in enumerate(_response_events(answered), start=after):
         event.sequence_number = number
         yield event
 
 
 def _response_events(answered: Answered) -> Iterator[oai.StreamEvent]:
     whole, text = response_reply(answered), _output_text(answered)
-    begun = whole.model_copy(
-        update={
-            "status": "in_progress",
-            "completed_at": None,
-            "output": [],
-            "usage": None,
-            "pullquote": None,
-        }
-    )
     message = whole.output[0]
     empty = oai.OutputText(text="", annotations=[])
-    yield oai.ResponseEvent(type="response.created", sequence_number=0, response=begun)
-    yield oai.ResponseEvent(type="response.in_progress", sequence_number=0, response=begun)
     yield oai.ItemEvent(
         type="response.output_item.added",
         sequence_number=0,
@@ -162,7 +186,7 @@ def _response_events(answered: Answered) -> Iterator[oai.StreamEvent]:
 
 
 def _output(answered: Answered, text: oai.OutputText) -> oai.OutputMessage:
-    return oai.OutputMessage(id=f"msg_{answered.id}", status="completed", content=[text])
+    return oai.OutputMessage(id=f"msg_{answered.begun.id}", status="completed", content=[text])
 
 
 def _output_text(answered: Answered) -> oai.OutputText:
@@ -174,6 +198,6 @@ def _place(answered: Answered, marker: Marker) -> oai.TextAnnotation:
     return oai.TextAnnotation(
         start_index=marker.start,
         end_index=marker.end,
-        url=answered.base_url + marker.citation.url,
+        url=answered.begun.base_url + marker.citation.url,
         title=marker.citation.title,
     )

@@ -318,6 +318,16 @@ class DoneEvent(TextEvent):
     logprobs: list[None] = []
 
 
+class FailedEvent(StreamEvent):
+    """What went wrong after the start; in `error` for clients that look there."""
+
+    type: Literal["error"] = "error"
+    code: str | None
+    message: str
+    param: str | None
+    error: Error
+
+
 # ---------------------------------------------------------------- embeddings and models
 
 Several = Field(min_length=1, max_length=2048)

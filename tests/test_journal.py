@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from mcp import Client, StdioServerParameters
 
 from service.answer import Answer, Index, NotFound, Reply
 from service.journal import (
@@ -29,7 +31,7 @@ from service.outside import open_index
 from service.settings import Settings
 from service.unanswered import SAME, as_csv, report
 from tests.contract import DEVELOPER, Checked, check_problem, opened
-from tests.server import Home, Server, wait_for
+from tests.server import COMMAND, PATIENCE_SECONDS, Home, Server, wait_for
 
 pytest_plugins = ("tests.server", "tests.contract")
 
@@ -285,6 +287,48 @@ def test_a_server_keeps_what_it_could_not_answer(home: Home, start: Callable[...
     assert server.stop() == 0
     kept = (home.data / FILE).read_bytes()
     assert b"127.0.0.1" not in kept and b"python-httpx" not in kept
+
+
+@pytest.mark.slow
+def test_every_door_notes_what_it_could_not_answer(home: Home, start: Callable[..., Server]) -> None:
+    server = start(home, journal="true")
+    stream = {"Accept": "text/event-stream"}
+
+    async def over_mcp(to: str | StdioServerParameters) -> None:
+        async with Client(to, read_timeout_seconds=PATIENCE_SECONDS) as client:
+            for question in ("Who is Mcp?", DEVELOPER, "hello"):
+                await client.call_tool("ask", {"question": question})
+            await client.call_tool("search", {"question": "Who is only searched for?"})
+
+    server.client.get("/v1/ask", params={"q": "Who is Events?"}, headers=stream).raise_for_status()
+    for streamed in (False, True):
+        for question in ("Who is Openai?", DEVELOPER, "hello"):
+            said = [{"role": "user", "content": question}]
+            server.client.post(
+                "/v1/chat/completions",
+                json={"model": "pullquote", "messages": said, "stream": streamed},
+            ).raise_for_status()
+            server.client.post(
+                "/v1/responses", json={"model": "pullquote", "input": question, "stream": streamed}
+            ).raise_for_status()
+    asyncio.run(over_mcp(f"{server.address}/mcp"))
+    # A program's own server writes into the same file, beside the one that serves.
+    environment = home.environment(journal="true")
+    asyncio.run(
+        over_mcp(StdioServerParameters(command=str(COMMAND), args=["mcp"], env=environment, cwd=home.folder))
+    )
+
+    def counted() -> dict[str, int] | None:
+        found = server.get("/v1/journal/unanswered")
+        kept = {one["question"]: one["count"] for group in found["groups"] for one in group["wordings"]}
+        return kept if found["total_questions"] >= 7 else None
+
+    assert wait_for(counted, "the journal to be written") == {
+        "Who is Events?": 1,
+        "Who is Openai?": 4,
+        "Who is Mcp?": 2,
+    }
+    assert b"httpx" not in (home.data / FILE).read_bytes()
 
 
 @pytest.mark.slow

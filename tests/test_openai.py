@@ -7,18 +7,25 @@ import json
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import httpx2  # what that client speaks with
 import openai
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_openai import ChatOpenAI
+from openai.types.responses import ResponseErrorEvent
 
+from index.encoder import EncoderError
+from service.answer import find, settle
 from service.app import create_app
+from service.doors import openai_asking
 from service.openai_text import NOT_FOUND
 from service.settings import Settings
 from tests.contract import (
@@ -362,6 +369,152 @@ def test_no_body_breaks_the_server(body: object, request_: Held) -> None:
         sent = {**body, "input": body.get("messages")} if isinstance(body, dict) else body
         reply = request_("POST", path, content=json.dumps(sent).encode(), headers=headers)
         assert reply.status_code in (200, 400, 404, 422)
+
+
+# ---------------------------------------------------------------- streamed, part by part
+
+
+def streamed(
+    request: Held,
+    path: str,
+    *,
+    leaves_after: int | None = None,
+    waits: threading.Event | None = None,
+) -> list[str]:
+    """Return what is sent of a streamed reply; the client leaves after so many parts, or stays.
+
+    `waits` is set once the first part has come.
+    """
+    parts: list[str] = []
+    asked = {"messages": [user(DEVELOPER)]} if path == CHAT else {"input": DEVELOPER}
+    body = json.dumps({"model": "pullquote", "stream": True, **asked}).encode()
+
+    async def served() -> None:
+        left = asyncio.Event()
+        sent = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+        async def receive() -> Reply:
+            for one in sent:
+                return one
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message.get("body"):
+                parts.append(message["body"].decode())
+                if waits is not None:
+                    waits.set()
+                if len(parts) == leaves_after:
+                    left.set()
+                    await asyncio.sleep(0.1)
+
+        scope: Any = {"type": "http", "method": "POST", "path": path, "raw_path": b"", "scheme": "http"}
+        scope |= {"headers": [(b"content-type", b"application/json")], "query_string": b"", "root_path": ""}
+        await request.app(scope, receive, send)
+        # Whatever had been begun would go on here.
+        await asyncio.sleep(0.3)
+
+    asyncio.run(served())
+    return parts
+
+
+BEGINNINGS = {CHAT: 1, RESPONSES: 2}
+"""How many parts come before anything is searched."""
+
+
+@pytest.mark.parametrize("path", BEGINNINGS)
+def test_a_stream_begins_before_anything_is_searched(
+    path: str, request_: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, searched = threading.Event(), []
+
+    def late(*given: Any, **more: Any) -> Any:
+        searched.append(begun.wait(PATIENCE_SECONDS))
+        return find(*given, **more)
+
+    monkeypatch.setattr(openai_asking, "find", late)
+    parts = streamed(request_, path, waits=begun)
+    assert searched == [True]
+    first = json.loads(parts[0].partition("data: ")[2])
+    if path == CHAT:
+        assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+        assert parts[-1] == "data: [DONE]\n\n"
+    else:
+        assert (first["type"], first["response"]["status"]) == ("response.created", "in_progress")
+        assert '"response.completed"' in parts[-1]
+
+
+@pytest.mark.parametrize("path", BEGINNINGS)
+def test_nothing_is_searched_or_read_for_who_has_left(
+    path: str, request_: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def noted(name: str, does: Any) -> Any:
+        def run(*given: Any, **more: Any) -> Any:
+            done.append(name)
+            time.sleep(0.1)
+            return does(*given, **more)
+
+        return run
+
+    monkeypatch.setattr(openai_asking, "find", noted("find", find))
+    monkeypatch.setattr(openai_asking, "settle", noted("settle", settle))
+    assert len(streamed(request_, path, leaves_after=1)) == 1
+    assert done == []
+    assert len(streamed(request_, path)) > BEGINNINGS[path] + 1
+    assert done == ["find", "settle"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(EncoderError("the graph is gone"), "no_encoder"), (RuntimeError(MARKER), "internal_error")],
+)
+@pytest.mark.parametrize("path", BEGINNINGS)
+def test_an_error_after_the_start_is_the_last_part(
+    path: str, error: Exception, code: str, request_: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> Any:
+        raise error
+
+    monkeypatch.setattr(openai_asking, "settle", broken)
+    *before, last = streamed(request_, path)
+    assert len(before) == BEGINNINGS[path] and MARKER not in last
+    told = json.loads(last.partition("data: ")[2])
+    assert (told["error"]["code"], told["error"]["type"]) == (code, "server_error")
+    if path == RESPONSES:
+        assert last.startswith("event: error\n")
+        assert (told["type"], told["code"], told["sequence_number"]) == ("error", code, 2)
+        assert told["message"] == told["error"]["message"]
+        assert ResponseErrorEvent.model_validate(told).code == code
+
+
+def test_the_client_raises_what_went_wrong_after_the_start(
+    request_: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> Any:
+        raise EncoderError("the graph is gone")
+
+    monkeypatch.setattr(openai_asking, "settle", broken)
+    sent: dict[str, str] = {}
+    for path in BEGINNINGS:
+        sent[path] = "".join(streamed(request_, path))
+
+    def replied(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(
+            200, text=sent[request.url.path], headers={"Content-Type": "text/event-stream"}
+        )
+
+    with openai.OpenAI(
+        base_url="http://localhost/v1",
+        api_key="none",
+        max_retries=0,
+        http_client=httpx2.Client(transport=httpx2.MockTransport(replied)),
+    ) as client:
+        with pytest.raises(openai.APIError, match="the graph is gone"):
+            list(client.chat.completions.create(model="pullquote", messages=[user("x")], stream=True))
+        with pytest.raises(openai.APIError, match="the graph is gone"):
+            list(client.responses.create(model="pullquote", input="x", stream=True))
 
 
 # ---------------------------------------------------------------- embeddings and models

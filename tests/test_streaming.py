@@ -90,6 +90,50 @@ def test_the_last_stage_is_the_plain_reply(fields: Reply, request_: Checked) -> 
     assert len(passages.data["passages"]) == len(plain["passages"])
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"q": DEVELOPER},
+        {"q": DEVELOPER, "top_k": 1},
+        {"q": NOWHERE},
+        {"q": DEVELOPER, "documents": "no such/"},
+        {"q": DEVELOPER, "field": "lang:en"},
+    ],
+)
+def test_a_question_in_the_address_has_the_same_stages(query: Reply, request_: Checked) -> None:
+    plainly = request_("GET", "/v1/ask", params=query)
+    reply = request_("GET", "/v1/ask", params=query, headers=STREAM)
+    assert reply.headers["content-type"].partition(";")[0] == "text/event-stream"
+    assert plainly.headers["vary"] == reply.headers["vary"] == "Accept"
+    assert "etag" not in reply.headers
+    passages, answer, done = read_events(reply.text)
+    assert [(one.name, one.id) for one in (passages, answer, done)] == [
+        ("passages", "1"),
+        ("answer", "2"),
+        ("done", "3"),
+    ]
+    assert {**done.data, "took_ms": 0} == {**plainly.json(), "took_ms": 0}
+    # What is known already is no reason to send no events.
+    known = {"If-None-Match": plainly.headers["etag"]}
+    assert request_("GET", "/v1/ask", params=query, headers=known).status_code == 304
+    assert request_("GET", "/v1/ask", params=query, headers={**known, **STREAM}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({}, 422),
+        ({"q": "w" * 2001}, 422),
+        ({"q": DEVELOPER, "top_k": 51}, 422),
+        ({"q": DEVELOPER, "as_of": "0000"}, 404),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_a_problem_as_ever(
+    query: Reply, status: int, request_: Checked
+) -> None:
+    assert request_("GET", "/v1/ask", params=query, headers=STREAM).status_code == status
+
+
 def test_an_empty_index_has_its_stages_too(library: Home, tmp_path: Any) -> None:
     home = Home(tmp_path, library.encoder)
     home.corpus.mkdir()
@@ -299,20 +343,26 @@ def test_the_stages_come_over_the_network(server: Server) -> None:
         assert reply.headers["transfer-encoding"] == "chunked"
         told = read_events("".join(reply.iter_text()))
     assert {**told[-1].data, "took_ms": 0} == {**server.ask(DEVELOPER), "took_ms": 0}
+    with server.client.stream("GET", "/v1/ask", params={"q": DEVELOPER}, headers=STREAM) as reply:
+        again = read_events("".join(reply.iter_text()))
+    assert [one.name for one in again] == ["passages", "answer", "done"]
+    assert again[-1].data["answer"] == told[-1].data["answer"]
 
 
 @pytest.mark.slow
 def test_clients_that_leave_are_no_fault(server: Server) -> None:
     address = urlsplit(server.address)
     body = json.dumps({"question": DEVELOPER}).encode()
-    head = (
-        f"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    fields = "HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
+    asked_so = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    ways = (
+        f"POST /v1/ask {fields}{asked_so}\r\n".encode() + body,
+        f"GET /v1/ask?q=Who+developed+PyTorch%3F {fields}\r\n".encode(),
     )
     before = len(server.messages())
-    for number in range(40):
+    for number in range(80):
         with socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS) as line:
-            line.sendall(head.encode() + body)
+            line.sendall(ways[number % 8 // 4])
             if number % 2:
                 assert line.recv(100)
             # Some leave as a process does that is killed: what was sent to them is refused.
@@ -321,7 +371,7 @@ def test_clients_that_leave_are_no_fault(server: Server) -> None:
     asked = wait_for(
         lambda: (
             found
-            if len(found := [one for one in server.messages()[before:] if one.get("path") == "/v1/ask"]) >= 40
+            if len(found := [one for one in server.messages()[before:] if one.get("path") == "/v1/ask"]) >= 80
             else None
         ),
         "the log lines of those that left",

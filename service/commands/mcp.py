@@ -10,6 +10,8 @@ from service.commands.options import Data, Model, explained, settings_of
 def mcp(data: Data = None, model: Model = None) -> None:
     """Offer the tools of docs/mcp.md over standard input and output, until the input ends."""
     settings = settings_of(data=data, model=model)
+    from service.doors.tools import Desk
+    from service.journal import Journal
     from service.live import Live
 
     live = Live(settings)
@@ -19,9 +21,13 @@ def mcp(data: Data = None, model: Model = None) -> None:
 
     from service.doors.mcp import over_stdio
 
-    # Nothing is ever written, so an interrupt may end it at once; it would wait for the next line otherwise.
+    journal = Journal(settings)
+    journal.open()
+    # Only the journal is ever written, and that is whole at any moment: an interrupt may end this at once; it
+    # would wait for the next line otherwise.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        anyio.run(over_stdio, live)
+        anyio.run(over_stdio, Desk(live, journal.note))
     finally:
+        journal.close()
         live.close()

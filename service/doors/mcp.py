@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 
 from service import __version__, schemas
 from service.doors.documents import ListQuery, list_page
-from service.doors.tools import TOOLS, Tool, ToolError
+from service.doors.tools import TOOLS, Desk, Tool, ToolError
 from service.live import Live
 from service.problems import STATUS, Refused
 
@@ -53,8 +53,9 @@ Result = TypeVar("Result")
 log = structlog.get_logger()
 
 
-def server_of(live: Live) -> Server[dict[str, Any]]:
-    """Return a server of the tools and resources over the Index that `live` has in use."""
+def server_of(desk: Desk) -> Server[dict[str, Any]]:
+    """Return a server of the tools and resources over the Index that `desk.live` has in use."""
+    live = desk.live
 
     async def list_tools(_: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[_described(tool) for tool in TOOLS.values()])
@@ -63,7 +64,7 @@ def server_of(live: Live) -> Server[dict[str, Any]]:
         tool = TOOLS.get(params.name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"there is no such tool; there are {', '.join(TOOLS)}")
-        return await run_in_threadpool(_called, live, tool, params)
+        return await run_in_threadpool(_called, desk, tool, params)
 
     async def list_resources(
         _: Context, params: types.PaginatedRequestParams | None
@@ -99,21 +100,21 @@ def server_of(live: Live) -> Server[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def over_http(live: Live) -> AsyncIterator[ASGIApp]:
+async def over_http(desk: Desk) -> AsyncIterator[ASGIApp]:
     """Give the application that speaks streamable HTTP: every request stands alone, every reply is JSON."""
     manager = StreamableHTTPSessionManager(
-        server_of(live),
+        server_of(desk),
         json_response=True,
         stateless=True,
-        max_request_body_size=live.settings.max_body_bytes,
+        max_request_body_size=desk.live.settings.max_body_bytes,
     )
     async with manager.run():
         yield manager.handle_request
 
 
-async def over_stdio(live: Live) -> None:
+async def over_stdio(desk: Desk) -> None:
     """Speak over standard input and output until the input ends."""
-    server = server_of(live)
+    server = server_of(desk)
     async with stdio_server() as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
@@ -139,13 +140,13 @@ def _reply_schema(model: type[BaseModel]) -> dict[str, Any]:
     return schema
 
 
-def _called(live: Live, tool: Tool, params: types.CallToolRequestParams) -> types.CallToolResult:
+def _called(desk: Desk, tool: Tool, params: types.CallToolRequestParams) -> types.CallToolResult:
     """Return a tool's result as data and, for clients that know no data, as the same JSON in a text.
 
     Whatever goes wrong is an error that says so: it never looks like an answer that was not found.
     """
     try:
-        reply = tool.call(live, params.arguments)
+        reply = tool.call(desk, params.arguments)
     except EXPLAINED as error:
         return _failed(str(error))
     except Exception as error:

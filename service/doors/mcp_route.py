@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import LOCAL_NAMES
-from service.live import Live
+from service.doors.tools import Desk
 from service.problems import Refused
 from service.settings import Settings
 
@@ -27,9 +27,9 @@ HEADERS = ("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name")
 class McpRoute:
     """Speaks the protocol at /mcp while `open`. Host names are checked for every address, in the envelope."""
 
-    def __init__(self, live: Live) -> None:
-        """Answer from the Index that `live` has in use."""
-        self._live = live
+    def __init__(self, desk: Desk) -> None:
+        """Answer from the Index that `desk.live` has in use."""
+        self._desk = desk
         self._group: TaskGroup | None = None
         self._app: ASGIApp | None = None
         self._starting = anyio.Lock()
@@ -52,7 +52,7 @@ class McpRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises Refused for one from a foreign page."""
-        _check_origin(Headers(scope=scope), self._live.settings)
+        _check_origin(Headers(scope=scope), self._desk.live.settings)
         app = self._app or await self._start()
         await app(scope, receive, send)
 
@@ -67,12 +67,12 @@ class McpRoute:
     async def _run(self, *, task_status: TaskStatus[ASGIApp]) -> None:
         # What it runs in has to be left by the task that entered it, so that is one of its own.
         over_http = await run_in_threadpool(_load)
-        async with over_http(self._live) as app:
+        async with over_http(self._desk) as app:
             task_status.started(app)
             await anyio.sleep_forever()
 
 
-def _load() -> Callable[[Live], AbstractAsyncContextManager[ASGIApp]]:
+def _load() -> Callable[[Desk], AbstractAsyncContextManager[ASGIApp]]:
     """Return what runs the protocol's application."""
     from service.doors.mcp import over_http
 

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import base64
-import secrets
 import struct
-import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.sse import format_sse_event
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service import openai_replies, schemas, wire
+from service import openai_replies, schemas
 from service import openai_schemas as oai
-from service.answer import Index, ask
+from service.answer import Index
 from service.doors import streaming
-from service.doors.replies import TEXTS, json_reply, live_of, take_index
-from service.openai_replies import Answered
-from service.openai_text import Conversation, NotText, conversation, marked
-from service.problems import Refused, invalid
-from service.threshold import threshold_of
+from service.doors.openai_asking import asked_of, chat_events, response_events, unsupported
+from service.doors.replies import TEXTS, json_reply, take_index
+from service.problems import Refused
 
 router = APIRouter(tags=["openai"])
-
-TOP_K = 5
-"""Passages in the extension field, as many as `/v1/ask` gives by itself."""
 
 AT_ONCE = 32
 """Texts embedded before it is looked whether somebody still waits, and others have their turn."""
@@ -74,12 +66,11 @@ async def post_chat(request: Request, body: oai.ChatRequest) -> Response:
             "audio": (body.audio is not None, ONE_WAY),
         }
     )
-    answered = await _answered(request, body.messages, "messages")
+    asked = asked_of(request, body.messages, "messages")
     if not body.stream:
-        return _reply(openai_replies.chat_reply(answered))
+        return _reply(openai_replies.chat_reply(await run_in_threadpool(asked.run)))
     with_usage = bool(body.stream_options and body.stream_options.include_usage)
-    chunks = openai_replies.chat_chunks(answered, with_usage=with_usage)
-    return streaming.events(_sent([*map(_chunk_event, chunks), format_sse_event(data_str="[DONE]")]))
+    return streaming.events(chat_events(request, asked, with_usage=with_usage))
 
 
 @router.post(
@@ -104,10 +95,10 @@ async def post_response(request: Request, body: oai.ResponsesRequest) -> Respons
         }
     )
     said = [oai.Message(role="user", content=body.input)] if isinstance(body.input, str) else body.input
-    answered = await _answered(request, said, "input")
+    asked = asked_of(request, said, "input")
     if not body.stream:
-        return _reply(openai_replies.response_reply(answered))
-    return streaming.events(_sent(map(_response_event, openai_replies.response_events(answered))))
+        return _reply(openai_replies.response_reply(await run_in_threadpool(asked.run)))
+    return streaming.events(response_events(request, asked))
 
 
 @router.post(
@@ -184,13 +175,7 @@ def _refuse(wishes: Mapping[str, tuple[object, str]]) -> None:
     """Raise Refused 400 for the first field whose wish is true: it says why it cannot be obeyed."""
     for name, (is_wished, reason) in wishes.items():
         if is_wished:
-            raise _unsupported((name,), reason)
-
-
-def _unsupported(place: Sequence[str | int], reason: str) -> Refused:
-    error = schemas.FieldError(location=["body", *place], message=reason, type="unsupported")
-    detail = f"{'.'.join(map(str, place))}: {reason}"
-    return Refused(400, "unsupported-value", detail, errors=[error])
+            raise unsupported((name,), reason)
 
 
 def _is_text(wanted: object) -> bool:
@@ -211,56 +196,7 @@ def _packed(vector: list[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-async def _answered(request: Request, messages: Sequence[oai.Message], field: str) -> Answered:
-    """Return the answer to a conversation. Raises Refused where it cannot be asked."""
-    try:
-        said = conversation(messages)
-    except NotText as error:
-        raise _unsupported((field, *error.place), str(error)) from error
-    if said is None:
-        raise invalid(("body", field), "there is no message by the user, so nothing is asked")
-    settings = live_of(request).settings
-    if len(said.question) > settings.max_question_chars:
-        raise invalid(("body", field), f"a question has at most {settings.max_question_chars} characters")
-    index = take_index(request)
-    top_k = min(TOP_K, settings.max_top_k)
-    threshold, base_url = threshold_of(settings), str(request.base_url).rstrip("/")
-    return await run_in_threadpool(_told, index, said, top_k=top_k, threshold=threshold, base_url=base_url)
-
-
-def _told(index: Index, said: Conversation, *, top_k: int, threshold: float, base_url: str) -> Answered:
-    """Return the answer to a conversation; it takes a thread's time."""
-    reply = ask(index, said.question, history=said.history, top_k=top_k, threshold=threshold)
-    whole = wire.ask_reply(index.snapshot, said.question, reply, explain=False)
-    text = marked(whole)
-    return Answered(
-        id=secrets.token_hex(12),
-        created=int(time.time()),
-        base_url=base_url,
-        reply=whole,
-        marked=text,
-        asked_tokens=sum(index.encoder.count_tokens(one) for one in said.everything),
-        told_tokens=index.encoder.count_tokens(text.text),
-    )
-
-
 def _reply(body: BaseModel) -> Response:
     """Return `body` without the trace, which nobody can ask for here."""
     content = body.model_dump_json(by_alias=True, exclude={"pullquote": {"trace"}})
     return Response(content, media_type="application/json")
-
-
-def _chunk_event(chunk: oai.ChatChunk) -> bytes:
-    unsent = {"pullquote": {"trace"}}
-    return format_sse_event(data_str=chunk.model_dump_json(by_alias=True, exclude_unset=True, exclude=unsent))
-
-
-def _response_event(event: oai.StreamEvent) -> bytes:
-    unsent = {"response": {"pullquote": {"trace"}}}
-    return format_sse_event(event=event.type, data_str=event.model_dump_json(by_alias=True, exclude=unsent))
-
-
-async def _sent(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """Yield the parts of a stream; what is sent was known before it began, so nothing can go wrong in it."""
-    for part in parts:
-        yield part

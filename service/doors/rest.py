@@ -67,40 +67,42 @@ async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
     def settling(found: Found) -> Reply:
         return note(settle(index, found, top_k=top_k, threshold=threshold))
 
+    stages = streaming.Stages(finding, settling)
     if streaming.is_wanted(request):
-        stages = streaming.Stages(finding, settling)
         return streaming.staged(request, index.snapshot, body.question, stages, explain=body.explain)
-    reply = await run_in_threadpool(lambda: settling(finding()))
+    reply = await run_in_threadpool(stages.run)
     return _replied(index.snapshot, body.question, reply, explain=body.explain)
 
 
 @router.get(
     "/v1/ask",
     response_model=schemas.AskReply,
-    responses=problems(304, 404, 422, 503),
+    responses=problems(304, 404, 422, 503) | {200: {"content": {streaming.MEDIA_TYPE: {}}}},
     operation_id="askByAddress",
 )
 async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Response:
-    """Answer as POST does, cacheable: the ETag changes with the index and the question alone."""
+    """Answer as POST does, cacheable: the ETag changes with the index and the question alone.
+
+    With `Accept: text/event-stream` it comes in stages, as from POST, and is not cached.
+    """
     settings = _settings(request)
     top_k = _top_k(settings, query)
     _check(settings, ("query", "q"), query.q, top_k)
     index = await run_in_threadpool(take_index, request, query.as_of)
     threshold = threshold_of(settings)
+    fields = wanted_of(query.field, IN_ADDRESS)
+    finding = partial(find, index, query.q, top_k=top_k, documents=query.documents, fields=fields)
+    note = partial(journal_of(request).note, query.q)
+    stages = streaming.Stages(
+        finding, lambda found: note(settle(index, found, top_k=top_k, threshold=threshold))
+    )
+    if streaming.is_wanted(request):
+        return streaming.staged(request, index.snapshot, query.q, stages, explain=False)
     tag = _tag(index.snapshot.version, threshold, query.q, top_k, query.documents, query.field)
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept"}
     if _matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
-    reply = await run_in_threadpool(
-        ask,
-        index,
-        query.q,
-        top_k=top_k,
-        documents=query.documents,
-        fields=wanted_of(query.field, IN_ADDRESS),
-        threshold=threshold,
-    )
-    journal_of(request).note(query.q, reply)
+    reply = await run_in_threadpool(stages.run)
     return _replied(index.snapshot, query.q, reply, headers=headers)
 
 

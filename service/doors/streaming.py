@@ -45,6 +45,10 @@ class Stages:
     finding: Callable[[], Found]
     settling: Callable[[Found], Reply]
 
+    def run(self) -> Reply:
+        """Return what both amount to."""
+        return self.settling(self.finding())
+
 
 def is_wanted(request: Request) -> bool:
     """Return whether the sender would rather have events than one JSON reply."""
@@ -67,12 +71,14 @@ def _weight(parameters: list[str]) -> float:
 
 def staged(request: Request, snapshot: Snapshot, question: str, stages: Stages, *, explain: bool) -> Response:
     """Return a reply of the events `passages`, `answer` and `done`; or `error`, whose data is a problem."""
-    return events(kept_alive(_stages(request, snapshot, question, stages, explain=explain)))
+    reply = events(_stages(request, snapshot, question, stages, explain=explain))
+    reply.headers["Vary"] = "Accept"
+    return reply
 
 
 def events(content: AsyncIterator[bytes]) -> Response:
     """Return a reply of events that were formatted already; when the client leaves, no more are asked for."""
-    return EventSourceResponse(content, headers=HEADERS)
+    return EventSourceResponse(kept_alive(content), headers=HEADERS)
 
 
 async def _stages(

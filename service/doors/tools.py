@@ -14,6 +14,7 @@ from service.answer import Reply, ask
 from service.doors.documents import ListQuery, list_page
 from service.doors.rest import verdict
 from service.followup import Turn
+from service.journal import Note
 from service.live import Live
 from service.problems import clean
 from service.settings import Settings
@@ -65,6 +66,14 @@ class VerifyArguments(schemas.Request):
 
 
 @dataclass(frozen=True, slots=True)
+class Desk:
+    """Where calls come in: the index in use, and what takes note of questions without an answer."""
+
+    live: Live
+    note: Note
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """Something that can be called: what it takes, what it gives, and what does it. Nothing is changed."""
 
@@ -73,9 +82,9 @@ class Tool:
     description: str
     takes: type[BaseModel]
     gives: type[BaseModel]
-    run: Callable[[Live, Any], BaseModel]
+    run: Callable[[Desk, Any], BaseModel]
 
-    def call(self, live: Live, arguments: Mapping[str, object] | None) -> BaseModel:
+    def call(self, desk: Desk, arguments: Mapping[str, object] | None) -> BaseModel:
         """Return what the tool gives for these arguments.
 
         Raises ToolError where they are not as `takes` describes them, Refused where the settings' limits are
@@ -89,25 +98,25 @@ class Tool:
                 f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors()
             ]
             raise ToolError(clean("; ".join(wrong[:3]))) from error
-        return self.run(live, read)
+        return self.run(desk, read)
 
 
-def _ask(live: Live, wanted: AskArguments) -> schemas.AskReply:
-    snapshot, reply = _asked(live, wanted, [Turn(one.role, one.content) for one in wanted.history])
-    return wire.ask_reply(snapshot, wanted.question, reply, explain=False)
+def _ask(desk: Desk, wanted: AskArguments) -> schemas.AskReply:
+    snapshot, reply = _asked(desk, wanted, [Turn(one.role, one.content) for one in wanted.history])
+    return wire.ask_reply(snapshot, wanted.question, desk.note(wanted.question, reply), explain=False)
 
 
-def _search(live: Live, wanted: SearchArguments) -> schemas.SearchReply:
-    snapshot, reply = _asked(live, wanted, [])
+def _search(desk: Desk, wanted: SearchArguments) -> schemas.SearchReply:
+    snapshot, reply = _asked(desk, wanted, [])
     return wire.search_reply(snapshot, wanted.question, reply)
 
 
-def _asked(live: Live, wanted: SearchArguments, history: list[Turn]) -> tuple[Snapshot, Reply]:
-    settings = live.settings
+def _asked(desk: Desk, wanted: SearchArguments, history: list[Turn]) -> tuple[Snapshot, Reply]:
+    settings = desk.live.settings
     top_k = _top_k(settings, wanted)
     if len(wanted.question) > settings.max_question_chars:
         raise ToolError(f"question: a question has at most {settings.max_question_chars} characters")
-    index = live.current
+    index = desk.live.current
     reply = ask(
         index,
         wanted.question,
@@ -128,8 +137,8 @@ def _top_k(settings: Settings, wanted: SearchArguments) -> int:
     return wanted.top_k
 
 
-def _get_passage(live: Live, wanted: PassageArguments) -> schemas.PassageReply:
-    snapshot = live.current.snapshot
+def _get_passage(desk: Desk, wanted: PassageArguments) -> schemas.PassageReply:
+    snapshot = desk.live.current.snapshot
     number = snapshot.numbers.get(wanted.passage_id.rpartition("#")[0])
     for passage in snapshot.passages_of(number) if number is not None else ():
         if snapshot.passage_id(passage) == wanted.passage_id:
@@ -140,12 +149,12 @@ def _get_passage(live: Live, wanted: PassageArguments) -> schemas.PassageReply:
     )
 
 
-def _list_documents(live: Live, wanted: ListQuery) -> schemas.DocumentList:
-    return list_page(live.current.snapshot, wanted)
+def _list_documents(desk: Desk, wanted: ListQuery) -> schemas.DocumentList:
+    return list_page(desk.live.current.snapshot, wanted)
 
 
-def _verify_quote(live: Live, wanted: VerifyArguments) -> schemas.Verdict:
-    snapshot = live.current.snapshot
+def _verify_quote(desk: Desk, wanted: VerifyArguments) -> schemas.Verdict:
+    snapshot = desk.live.current.snapshot
     start = wanted.start_char
     if start is None:
         number = snapshot.numbers.get(wanted.document_id)
