@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,17 @@ def read_unanswered(data: Path) -> Iterator[Unanswered]:
     """
     for row in _rows(data, "SELECT question, used, reason, at FROM unanswered ORDER BY rowid DESC"):
         yield Unanswered(*row)
+
+
+def read_lacking(data: Path) -> Iterator[Unanswered | Feedback]:
+    """Yield what found no good answer in the journal of a data folder, the newest first.
+
+    These are the questions without an answer and the thumbs down. Raises OSError when it cannot be read;
+    without a journal there are none.
+    """
+    thumbs = read_feedback(data, MOST)
+    disliked = (one for one in thumbs if not one.good)
+    return merge(read_unanswered(data), disliked, key=lambda one: one.at, reverse=True)
 
 
 def read_feedback(data: Path, limit: int) -> Iterator[Feedback]:

@@ -42,14 +42,17 @@ class Wording(BaseModel):
 
 
 class UnansweredGroup(BaseModel):
-    """Questions without an answer that mean the same."""
+    """Questions without an answer, or with one that was thumbed down, that mean the same."""
 
     question: str = Field(description="The most frequent wording.")
     count: int
+    thumbs_down: int = Field(description="How many of them got an answer that was thumbed down.")
     wordings: list[Wording] = Field(description="The most frequent ones, up to ten.")
     first_asked_at: str
     last_asked_at: str
-    answered_now: bool = Field(description="Whether the index in use has an answer by now.")
+    answered_now: bool = Field(
+        description="Whether the index in use has an answer by now, other than those thumbed down."
+    )
     passages: list[PassageOut] = Field(description="The nearest passages.")
 
 

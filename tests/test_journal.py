@@ -25,11 +25,12 @@ from service.journal import (
     Journal,
     Unanswered,
     read_feedback,
+    read_lacking,
     read_unanswered,
 )
 from service.outside import open_index
 from service.settings import Settings
-from service.unanswered import SAME, as_csv, report
+from service.unanswered import as_csv, report
 from tests.contract import DEVELOPER, Checked, check_problem, opened
 from tests.server import COMMAND, PATIENCE_SECONDS, Home, Server, wait_for
 
@@ -187,8 +188,47 @@ def test_the_order_of_the_entries_changes_nothing(index: Index) -> None:
     assert report(index, entries, 10, 0.4) == report(index, entries[::-1], 10, 0.4)
     assert len(report(index, entries, 1, 0.4).groups) == 1
     assert report(index, [], 10, 0.4).groups == []
-    vectors = [index.encoder.encode_question(one).vector for one in ("who is Otto?", NOWHERE)]
-    assert float(vectors[0] @ vectors[1]) < SAME
+
+
+def test_another_thing_is_another_question(index: Index) -> None:
+    asked_of = ("What is the capital of France?", "What is the capital of Germany?", "capital of Germany?")
+    found = report(index, asked(*asked_of), 10, 0.4)
+    assert [one.count for one in found.groups] == [2, 1]
+    assert {one.question for one in found.groups[0].wordings} == {*asked_of[1:]}
+
+
+def test_the_most_typical_wording_speaks_for_a_group_that_is_asked_once_each(index: Index) -> None:
+    wordings = ("is there parking nearby", "where can I park?", "parking", "parking for visitors")
+    (group,) = report(index, asked(*wordings), 10, 0.4).groups
+    assert group.count == 4 and group.question != "where can I park?"
+    (again,) = report(index, asked(*wordings, "where can I park?"), 10, 0.4).groups
+    assert again.question == "where can I park?"
+
+
+def test_answers_that_were_thumbed_down_are_lacking_too(index: Index, tmp_path: Path) -> None:
+    journal = made(tmp_path)
+    journal.open()
+    for entry in (
+        Unanswered(NOWHERE, NOWHERE, "below_threshold", at="2026-01-02T00:00:00Z"),
+        Feedback(DEVELOPER, "Facebook AI Research", None, False, None, at="2026-01-01T00:00:00Z"),
+        Feedback(
+            "who developed pytorch", "Facebook AI Research", None, False, None, at="2026-01-03T00:00:00Z"
+        ),
+        Feedback("When did TensorFlow come out?", "last week", None, False, None, at="2026-01-04T00:00:00Z"),
+        Feedback("Which industries prefer PyTorch?", "All", None, True, None, at="2026-01-05T00:00:00Z"),
+    ):
+        journal.add(entry)
+    journal.close()
+    kept = [*read_lacking(tmp_path)]
+    assert [one.at[:10] for one in kept] == [f"2026-01-0{day}" for day in (4, 3, 2, 1)]
+    found = {one.question: one for one in report(index, kept, 10, 0.4).groups}
+    disliked = found[DEVELOPER] if DEVELOPER in found else found["who developed pytorch"]
+    assert (disliked.count, disliked.thumbs_down, disliked.answered_now) == (2, 2, False)
+    assert (found[NOWHERE].count, found[NOWHERE].thumbs_down) == (1, 0)
+    # What it was told then is not what it is told now.
+    assert found["When did TensorFlow come out?"].answered_now
+    header, *rows = csv.reader(io.StringIO(as_csv(report(index, kept, 10, 0.4))))
+    assert header[2] == "thumbs_down" and sorted(row[2] for row in rows) == ["0", "1", "2"]
 
 
 def test_no_cell_of_the_table_is_a_formula(index: Index) -> None:
@@ -268,7 +308,7 @@ def test_a_server_keeps_what_it_could_not_answer(home: Home, start: Callable[...
 
     def written() -> bool:
         counted = server.get("/v1/journal/unanswered")["total_questions"]
-        return counted == 4 and bool(server.get("/v1/journal/feedback")["feedback"])
+        return counted == 5 and bool(server.get("/v1/journal/feedback")["feedback"])
 
     wait_for(written, "the journal to be written")
     found = server.get("/v1/journal/unanswered")

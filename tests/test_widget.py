@@ -9,24 +9,20 @@ import gzip
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from playwright import sync_api as api
 
+from tests.browser import NODE, WIDGET, lacking, violations, watch
 from tests.server import ARTICLE, ROOT, Home, Server, wait_for
 
-pytest_plugins = ("tests.server",)
+pytest_plugins = ("tests.server", "tests.browser")
 
-WIDGET = ROOT / "service/widget"
 BUILT = WIDGET / "widget.js"
-AXE = WIDGET / "node_modules/axe-core/axe.min.js"
-CHROMIUM = shutil.which("chromium")
-NODE = shutil.which("node")
 
 MOST_BYTES = 12_000
 """Of the whole widget, compressed as a web server does."""
@@ -167,24 +163,6 @@ class Site:
         api.expect(self.page.locator(wait)).to_have_count(before + 1)
 
 
-def lacking(what: str) -> NoReturn:
-    """Leave a test out where it cannot be run: users need neither Node nor a browser. In CI it fails."""
-    if os.environ.get("CI"):
-        pytest.fail(f"there is no {what}")
-    pytest.skip(f"there is no {what}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        lacking("chromium; `apt-get install chromium` brings it")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with api.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def site(browser: Any) -> Iterator[Site]:
     context = browser.new_context(reduced_motion="reduce", viewport={"width": 1280, "height": 800})
@@ -197,18 +175,6 @@ def site(browser: Any) -> Iterator[Site]:
 
 def status(code: int, **headers: str) -> Callable[[Any], None]:
     return lambda route: route.fulfill(status=code, json={"detail": "seen and expected"}, headers=headers)
-
-
-def watch(page: Any, troubles: list[str]) -> None:
-    """Note whatever goes wrong on a page."""
-
-    def dialog(shown: Any) -> None:
-        troubles.append("a dialog")
-        shown.dismiss()
-
-    page.on("dialog", dialog)
-    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
 
 
 def nothing(_: Any) -> None:
@@ -737,8 +703,6 @@ STATES = ("closed", "open", "streaming", "answered", "not found", "error")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_is_accessible(state: str, scheme: str, width: int, site: Site) -> None:
-    if not AXE.is_file():
-        lacking("axe-core; `make widget` brings it")
     page = site.page
     page.set_viewport_size({"width": width, "height": 800})
     replies = {
@@ -757,12 +721,7 @@ def test_every_state_is_accessible(state: str, scheme: str, width: int, site: Si
     if state in replies:
         site.reply = replies[state]
         site.ask(wait=".wait" if state == "streaming" else "article")
-    # The page's rules keep out scripts that are not its own; the checker comes in past them.
-    page.context.new_cdp_session(page).send("Page.setBypassCSP", {"enabled": True})
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run('pull-quote')")
-    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
-    assert len(found["passes"]) > 3
+    assert violations(page, "pull-quote") == []
 
 
 @pytest.mark.parametrize("width", [320, 640])
@@ -833,16 +792,12 @@ def test_the_start_page_answers_at_once(scheme: str, server: Server, browser: An
 
 
 def test_the_start_page_is_accessible(server: Server, browser: Any) -> None:
-    if not AXE.is_file():
-        lacking("axe-core; `make widget` brings it")
     for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+        context = browser.new_context(color_scheme=scheme)
         page = context.new_page()
         page.goto(server.address)
         page.wait_for_selector("#documents a")
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = page.evaluate("axe.run()")
-        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
+        assert violations(page) == []
         context.close()
 
 

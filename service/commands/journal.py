@@ -30,19 +30,19 @@ def journal(
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the questions that got no answer, grouped by meaning. Exit code 1 when there is none."""
+    """Show the questions that got no answer, or one thumbed down, by meaning. Exit code 1 without any."""
     settings = settings_of(data=data, model=model)
     if as_csv and as_json:
         err.print("give --csv or --json, not both")
         raise typer.Exit(MISUSE)
     from service import unanswered
-    from service.journal import read_unanswered
+    from service.journal import read_lacking
     from service.outside import open_index
     from service.threshold import threshold_of
 
     with explained():
         index = open_index(settings)
-        found = unanswered.report(index, read_unanswered(settings.data), limit, threshold_of(settings))
+        found = unanswered.report(index, read_lacking(settings.data), limit, threshold_of(settings))
     if as_csv:
         sys.stdout.write(unanswered.as_csv(found))
     elif as_json:
@@ -52,7 +52,8 @@ def journal(
         err.print(f"the journal holds no question without an answer{kept}")
     for one in found.groups if not (as_csv or as_json) else ():
         mark = "  [green](answered now)[/green]" if one.answered_now else ""
-        out.print(f"{one.count:>5}  {escape(_line(one.question))}{mark}")
+        disliked = f"  [red]({one.thumbs_down} thumbed down)[/red]" if one.thumbs_down else ""
+        out.print(f"{one.count:>5}  {escape(_line(one.question))}{mark}{disliked}")
         for wording in one.wordings[1:]:
             out.print(f"       also: {escape(_line(wording.question))}")
         for passage in one.passages[:1]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from service import journal_schemas, schemas
 from service.access import require_admin
 from service.doors.replies import json_reply, live_of, problems, take_index
-from service.journal import Feedback, Journal, read_feedback, read_unanswered
+from service.journal import Feedback, Journal, read_feedback, read_lacking
 from service.problems import Refused, invalid
 from service.threshold import threshold_of
 from service.unanswered import as_csv, report
@@ -21,6 +21,9 @@ from service.unanswered import as_csv, report
 router = APIRouter(tags=["journal"])
 
 CSV = "text/csv"
+
+PRIVATE = {"Cache-Control": "no-store"}
+"""What people typed stays in no browser's and no proxy's store."""
 
 Read = TypeVar("Read")
 
@@ -78,14 +81,14 @@ async def post_feedback(request: Request, body: journal_schemas.FeedbackRequest)
     operation_id="listUnanswered",
 )
 async def get_unanswered(request: Request, query: Annotated[UnansweredQuery, Query()]) -> Response:
-    """List the questions that got no answer, grouped by meaning, the most asked first."""
+    """List the questions that got no answer, or a thumb down, by meaning, the most asked first."""
     journal, index = _open_journal(request), take_index(request)
     threshold = threshold_of(live_of(request).settings)
-    found = await _read(lambda: report(index, read_unanswered(journal.path.parent), query.limit, threshold))
+    found = await _read(lambda: report(index, read_lacking(journal.path.parent), query.limit, threshold))
     if query.format == "json":
-        return json_reply(found)
+        return json_reply(found, headers=PRIVATE)
     named = {"Content-Disposition": 'attachment; filename="unanswered.csv"'}
-    return Response(as_csv(found), headers=named, media_type=f"{CSV}; charset=utf-8")
+    return Response(as_csv(found), headers=PRIVATE | named, media_type=f"{CSV}; charset=utf-8")
 
 
 @router.get(
@@ -112,7 +115,8 @@ async def get_feedback(request: Request, query: Annotated[FeedbackQuery, Query()
                 )
                 for one in found
             ]
-        )
+        ),
+        headers=PRIVATE,
     )
 
 

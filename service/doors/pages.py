@@ -25,6 +25,8 @@ TYPES = {
     "page.css": "text/css",
     "demo.js": "text/javascript",
     "demo.css": "text/css",
+    "journal.js": "text/javascript",
+    "journal.css": "text/css",
     "icon.svg": "image/svg+xml",
 }
 WIDGET = Path(__file__).parent.parent / "widget/widget.js"
@@ -126,6 +128,13 @@ def _suggested(snapshot: Snapshot) -> tuple[str, ...]:
         if len(found) == MOST_SUGGESTED:
             break
     return tuple(found)
+
+
+@router.get("/journal")
+def get_journal() -> Response:
+    """Show administrators what the documents lack. The page holds none of it: it is the same for all."""
+    page = (ASSETS / "journal.html").read_bytes()
+    return Response(page, media_type="text/html; charset=utf-8", headers=START_HEADERS)
 
 
 @router.get("/documents/{document_id:document_id}", responses=problems(404, 503))
