@@ -10,7 +10,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 LOCK := .ci/requirements.lock
 READY := $(VENV)/.ready
 
-.PHONY: help serve index test check lock widget clean
+.PHONY: help serve index test check lock widget clients clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ lock: ## renew the pinned versions
 
 widget: ## build service/widget/widget.js (needs Node 20) and check its types
 	@cd service/widget && npm ci --no-audit --no-fund && npm run check && npm run build
+
+clients: ## install the clients on Node that the tests put to a server
+	@cd tests/clients && npm ci --no-audit --no-fund
 
 clean: ## remove the environment and the index
 	rm -rf $(VENV) var

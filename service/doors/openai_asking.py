@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,6 +25,12 @@ from service.threshold import threshold_of
 
 TOP_K = 5
 """Passages in the extension field, as many as `/v1/ask` gives by itself."""
+
+
+END_SECONDS = 0.03
+"""Between the whole text of a streamed reply and its end, when the text is on the screen already.
+deep-chat 2.4.2 takes a stream whose text and end come in one moment for an empty one: 5 of 40 replies were
+shown as errors, with the pause none of 80."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,8 @@ async def chat_events(request: Request, asked: Asked, *, with_usage: bool) -> As
         yield format_sse_event(data_str=_failure(request, error).model_dump_json())
         return
     for chunk in openai_replies.chat_chunks(answered, with_usage=with_usage):
+        if chunk.choices and chunk.choices[0].finish_reason:
+            await asyncio.sleep(END_SECONDS)
         yield _chunk_event(chunk)
     yield format_sse_event(data_str="[DONE]")
 
@@ -129,6 +138,8 @@ async def response_events(request: Request, asked: Asked) -> AsyncIterator[bytes
         )
         return
     for event in openai_replies.response_events(answered, len(first)):
+        if event.type == "response.output_text.done":
+            await asyncio.sleep(END_SECONDS)
         yield _response_event(event)
 
 
