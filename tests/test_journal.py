@@ -6,10 +6,13 @@ import asyncio
 import csv
 import io
 import os
+import re
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -32,7 +35,7 @@ from service.outside import open_index
 from service.settings import Settings
 from service.unanswered import as_csv, report
 from tests.contract import DEVELOPER, Checked, check_problem, opened
-from tests.server import COMMAND, PATIENCE_SECONDS, Home, Server, wait_for
+from tests.server import COMMAND, PATIENCE_SECONDS, ROOT, Home, Server, wait_for
 
 pytest_plugins = ("tests.server", "tests.contract")
 
@@ -382,6 +385,36 @@ def test_answers_come_where_the_journal_cannot_be_written(home: Home, start: Cal
     )
     assert len(said) == 1
     assert server.ask(DEVELOPER)["status"] == "answered"
+
+
+PAGE = (ROOT / "docs/journal.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_page_run(home: Home, start: Callable[..., Server]) -> None:
+    thumb, lacking = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    server = start(home, journal="true")
+    server.ask(NOWHERE)
+
+    def run(commands: str) -> str:
+        own = commands.replace("localhost:8000", urlsplit(server.address).netloc).replace(
+            "curl -s", "curl -sfS"
+        )
+        command = ["bash", "-ec", own]
+        environment = home.environment() | {"PATH": f"{COMMAND.parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    wait_for(lambda: server.get("/v1/journal/unanswered")["groups"], "the journal to be written")
+    assert run(thumb) == ""
+    wait_for(lambda: server.get("/v1/journal/feedback")["feedback"], "the thumb")
+    told = run(lacking)
+    assert NOWHERE in told.partition("{")[0]
+    assert '"groups":[{"question":"What is the capital of France?"' in told
+    assert server.client.get("/journal").status_code == 200
 
 
 def test_without_a_journal_the_command_says_how_to_have_one(home: Home) -> None:

@@ -580,33 +580,6 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "question",
-    [DEVELOPER, LISTED, "When did TensorFlow come out?", "Is the quagga extinct?", NOWHERE, "hello"],
-)
-def test_every_door_gives_the_same_answer(question: str, server: Server, client: openai.OpenAI) -> None:
-    asked = server.ask(question)
-    wanted = asked["answer"]["text"] if asked["answer"] else NOT_FOUND
-    with server.client.stream("POST", "/v1/ask", json={"question": question}, headers=STREAM) as events:
-        done = json.loads(events.read().decode().rstrip().rpartition("data: ")[2].partition("\n")[0])
-    assert done["answer"] == asked["answer"]
-    messages = [user(question)]
-    chat = client.chat.completions.create(model="pullquote", messages=messages)
-    chunks = list(client.chat.completions.create(model="pullquote", messages=messages, stream=True))
-    response = client.responses.create(model="pullquote", input=question)
-    with client.responses.stream(model="pullquote", input=question) as stream:
-        last = stream.get_final_response()
-    texts = {
-        chat.choices[0].message.content,
-        "".join(one.choices[0].delta.content or "" for one in chunks),
-        response.output_text,
-        last.output_text,
-    }
-    assert len(texts) == 1
-    assert re.sub(r" \[\d+\]", "", texts.pop() or "") == wanted
-
-
-@pytest.mark.slow
 def test_the_client_reads_annotations_and_the_whole_reply(server: Server, client: openai.OpenAI) -> None:
     chat = client.chat.completions.create(model="pullquote", messages=[user(DEVELOPER)])
     message = chat.choices[0].message

@@ -26,7 +26,7 @@ from service.doors.streaming import Stages
 from tests.contract import DEVELOPER, MARKER, Checked, misfits, opened
 from tests.server import PATIENCE_SECONDS, ROOT, Home, Reply, Server, wait_for
 
-pytest_plugins = ("tests.server", "tests.contract")
+pytest_plugins = ("tests.server", "tests.contract", "tests.browser")
 
 STREAM = {"Accept": "text/event-stream"}
 NOWHERE = "What is the capital of France?"
@@ -399,6 +399,22 @@ def test_the_examples_of_the_page_run(server: Server) -> None:
     told = run([sys.executable, "-c", program.replace("http://localhost:8000", server.address)])
     (shown,) = blocks(page, "text")
     assert told == shown
+
+
+@pytest.mark.slow
+def test_the_example_for_a_page_runs_in_a_browser(server: Server, browser: Any) -> None:
+    (program,) = blocks(PAGE.read_text(encoding="utf-8"), "js")
+    page = browser.new_context().new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda one: asked.append(one.url) if "/v1/ask" in one.url else None)
+    page.goto(server.address)
+    page.evaluate(f"() => {{ {program} }}")
+    wait_for(lambda: page.evaluate("1") and said, "the answer")
+    page.wait_for_timeout(4000)  # one that is not closed asks again after 3 s
+    assert said == ["Facebook AI Research"] and len(asked) == 1
+    page.context.close()
 
 
 def run(command: list[str]) -> str:

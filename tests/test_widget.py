@@ -11,13 +11,15 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright import sync_api as api
 
-from tests.browser import NODE, WIDGET, lacking, violations, watch
+from tests.browser import NODE, PLAIN, WIDGET, lacking, violations, watch
+from tests.pages import served
 from tests.server import ARTICLE, ROOT, Home, Server, wait_for
 
 pytest_plugins = ("tests.server", "tests.browser")
@@ -541,8 +543,11 @@ def test_from_open_to_source_with_the_keyboard_alone(site: Site) -> None:
     launcher.click()
     page.keyboard.press("Escape")
     wait_for(lambda: page.evaluate(f"{focused}?.matches('.launcher')"), "the focus on the launcher")
-    page.keyboard.press("Control+k")
-    api.expect(page.get_by_role("dialog")).to_be_visible()
+    for keys in ("Control+k", "Meta+k"):
+        page.keyboard.press(keys)
+        api.expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        api.expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_shortcuts_leave_typing_alone_and_can_be_turned_off(site: Site) -> None:
@@ -724,6 +729,17 @@ def test_every_state_is_accessible(state: str, scheme: str, width: int, site: Si
     assert violations(page, "pull-quote") == []
 
 
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_who_wants_no_motion_sees_none(motion: Any, browser: Any) -> None:
+    site = Site(browser.new_context(reduced_motion=motion).new_page())
+    site.reply = nothing
+    page = site.open()
+    site.ask(wait=".wait")
+    moving = page.locator(".dots i").first.evaluate("one => getComputedStyle(one).animationName")
+    assert moving == ("none" if motion == "reduce" else "beat")
+    page.context.close()
+
+
 @pytest.mark.parametrize("width", [320, 640])
 def test_nothing_runs_off_the_side(width: int, site: Site) -> None:
     page = site.open(LAUNCHER)
@@ -733,6 +749,122 @@ def test_nothing_runs_off_the_side(width: int, site: Site) -> None:
     for name in (".scroll", "form", "dialog"):
         assert page.locator(name).evaluate("one => one.scrollWidth <= one.clientWidth + 1"), name
     assert page.locator(".scroll").bounding_box()["height"] > 120
+
+
+SEEN = """(one, wanted) => {
+    const probe = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+    const rgb = (colour) => {
+        probe.clearRect(0, 0, 1, 1);
+        probe.fillStyle = colour;
+        probe.fillRect(0, 0, 1, 1);
+        return [...probe.getImageData(0, 0, 1, 1).data];
+    };
+    return wanted.map((name) => rgb(getComputedStyle(one)[name]).join());
+}"""
+"""Returns an element's colours, those of the system as what they are."""
+
+
+def colours(one: Any, *names: str) -> list[str]:
+    """Return some colours of an element as it is drawn."""
+    found: list[str] = one.evaluate(SEEN, names)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_forced_colours_keep_everything_apart(scheme: Any, browser: Any) -> None:
+    context = browser.new_context(forced_colors="active", color_scheme=scheme, reduced_motion="reduce")
+    site = Site(context.new_page())
+    site.rating = 204
+    page = site.open(LAUNCHER.replace("launcher", 'launcher suggestions="One?"'))
+    launcher = page.get_by_role("button", name="Ask the documents")
+    edge, surface = colours(launcher, "borderTopColor", "backgroundColor")
+    assert edge != surface
+    launcher.click()
+    page.keyboard.press("Shift+Tab")
+    focused = page.evaluate_handle("document.querySelector('pull-quote').shadowRoot.activeElement")
+    ring = focused.evaluate("one => getComputedStyle(one).outlineStyle + getComputedStyle(one).outlineWidth")
+    assert ring == "solid2px"
+    assert colours(focused, "outlineColor") != colours(page.locator(".scroll"), "backgroundColor")
+    site.reply = nothing
+    site.ask(wait=".wait")
+    dot, behind = page.locator(".dots i").first, page.locator("dialog")
+    assert colours(dot, "backgroundColor") != colours(behind, "backgroundColor")
+    assert violations(page, "pull-quote") == []
+    site.reply = lambda route: route.fulfill(json=reply(rewrites=True))
+    site.ask()
+    mark, around = page.locator("mark"), page.locator(".passage")
+    assert colours(mark, "backgroundColor") != colours(behind, "backgroundColor")
+    assert colours(mark, "backgroundColor") != colours(mark, "color")
+    assert colours(around, "color") != colours(behind, "backgroundColor")
+    good = page.get_by_role("button", name="Helpful", exact=True)
+    good.click()
+    bad = page.get_by_role("button", name="Not helpful")
+    assert colours(good, "backgroundColor") != colours(bad, "backgroundColor")
+    assert colours(good, "backgroundColor") != colours(good, "color")
+    drawing = good.locator("svg")
+    assert colours(drawing, "stroke") != colours(good, "backgroundColor")
+    assert violations(page, "pull-quote") == []
+    site.reply = lambda route: route.fulfill(json=reply(found=False))
+    site.ask(wait="article.none")
+    assert colours(page.locator("article.none"), "borderTopColor") != colours(behind, "backgroundColor")
+    context.close()
+    assert site.troubles == []
+
+
+CUT = """one => [...one.shadowRoot.querySelectorAll('button, a, textarea, summary, h2, .quote, mark')]
+    .filter((made) => made.checkVisibility({visibilityProperty: true}) && !made.closest('.unseen'))
+    .filter((made) => {
+        made.scrollIntoView({block: 'nearest', inline: 'nearest'});
+        const box = made.getBoundingClientRect();
+        const [x, y] = [box.x + box.width / 2, box.y + Math.min(box.height, 40) / 2];
+        const at = one.shadowRoot.elementFromPoint(x, y);
+        const seen = at && (made.contains(at) || at.contains(made));
+        return box.left < -1 || box.right > innerWidth + 1 || !seen;
+    }).map((made) => made.outerHTML.slice(0, 80))"""
+"""Returns what of the widget runs off the side, or lies under something else, once it is scrolled to."""
+
+ZOOMS = {
+    "the page": ({"width": 640, "height": 400}, 2, ""),
+    "the text alone": ({"width": 1280, "height": 800}, 1, "html { font-size: 200% }"),
+    "both": ({"width": 640, "height": 400}, 2, "html { font-size: 200% }"),
+}
+"""Twice as large: 1280 x 800 points of a screen are 640 x 400 of the page, each of two pixels."""
+
+
+@pytest.mark.parametrize("inline", [False, True])
+@pytest.mark.parametrize("zoomed", ZOOMS)
+def test_twice_as_large_it_is_all_there(zoomed: str, inline: bool, browser: Any) -> None:
+    screen, pixels, style = ZOOMS[zoomed]
+    context = browser.new_context(viewport=screen, device_scale_factor=pixels, reduced_motion="reduce")
+    site = Site(context.new_page())
+    page = site.open(INLINE if inline else LAUNCHER)
+    page.evaluate(
+        "style => { const made = new CSSStyleSheet(); made.replaceSync(style);"
+        " document.adoptedStyleSheets.push(made); }",
+        style,
+    )
+    if not inline:
+        page.keyboard.press("Control+k")
+    field = page.locator("pull-quote textarea")
+    if style:
+        assert field.evaluate("one => getComputedStyle(one).fontSize") == "32px"
+    widget = page.locator("pull-quote")
+    assert widget.evaluate(CUT) == []
+    answers = (("Who?", reply(rewrites=True), ANSWER), ("Why?", reply(found=False), "not in the documents"))
+    for question, answer, words in answers:
+        site.reply = partial(api.Route.fulfill, json=answer)
+        field.fill(question)
+        field.press("Enter")
+        api.expect(page.locator("article").last).to_contain_text(words)
+        assert widget.evaluate(CUT) == []
+    assert page.locator(".scroll").evaluate("one => one.scrollWidth <= one.clientWidth + 1")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # There is room left to read in, beside the heading and the field.
+    assert page.locator(".scroll").bounding_box()["height"] >= 0.3 * screen["height"] - 20
+    page.locator(".source a").first.scroll_into_view_if_needed()
+    page.locator(".source a").first.click(trial=True)
+    context.close()
+    assert site.troubles == []
 
 
 # ---------------------------------------------------------------- with a real server
@@ -789,6 +921,125 @@ def test_the_start_page_answers_at_once(scheme: str, server: Server, browser: An
         page.locator(".source a").last.click()
     api.expect(opened.value.locator("mark")).to_have_text("Google Brain")
     context.close()
+
+
+def test_the_stages_of_a_real_server_are_shown_as_they_come(server: Server, browser: Any) -> None:
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    troubles: list[str] = []
+    watch(page, troubles)
+    kinds: list[str] = []
+    page.on(
+        "response",
+        lambda one: kinds.append(one.headers["content-type"]) if one.url.endswith("/v1/ask") else None,
+    )
+    page.goto(server.address)
+    page.evaluate(
+        """() => {
+            window.seen = [];
+            const root = document.querySelector('pull-quote').shadowRoot;
+            new MutationObserver(() => {
+                const card = root.querySelector('.log > :last-child');
+                const now = card.querySelector('article') ? card.ariaBusy ? 'answer' : 'done'
+                    : card.textContent.startsWith('Reading') ? 'passages' : 'waiting';
+                if (seen.at(-1) !== now) seen.push(now);
+            }).observe(root.querySelector('.log'), {subtree: true, childList: true, attributes: true,
+                characterData: true});
+        }"""
+    )
+    field = page.locator("textarea")
+    for question, answer in (
+        ("Who developed PyTorch?", "Facebook AI Research"),
+        ("and TensorFlow?", "Google Brain"),
+        ("When did it come out?", "2015"),
+    ):
+        page.evaluate("seen.length = 0")
+        field.fill(question)
+        field.press("Enter")
+        # The next is typed as soon as there is something to be read.
+        api.expect(page.locator("blockquote .quote").last).to_contain_text(answer)
+    wait_for(lambda: page.evaluate("seen").count("done"), "the last card")
+    seen = page.evaluate("seen")
+    assert seen[-1] == "done" and seen == [
+        one for one in ("waiting", "passages", "answer", "done") if one in seen
+    ]
+    assert "passages" in seen or "answer" in seen
+    assert kinds == ["text/event-stream; charset=utf-8"] * 3
+    page.context.close()
+    assert troubles == []
+
+
+def test_thumbs_reach_the_journal(library: Home, browser: Any, tmp_path: Path) -> None:
+    server = Server(library.copy(tmp_path), journal="true")
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    try:
+        page.goto(server.address)
+        page.get_by_role("button", name="Who developed PyTorch?").click()
+        page.get_by_role("button", name="Not helpful").click()
+        kept = wait_for(lambda: server.get("/v1/journal/feedback")["feedback"], "the thumb")
+        assert [(one["question"], one["answer"], one["good"]) for one in kept] == [
+            ("Who developed PyTorch?", "Facebook AI Research", False)
+        ]
+        assert server.get("/v1/journal/unanswered")["groups"][0]["thumbs_down"] == 1
+        assert page.locator("[data-thumb]").count() == 2
+    finally:
+        page.context.close()
+        server.end()
+
+
+def test_on_plain_http_a_quotation_is_copied_from_a_real_server(server: Server, browser: Any) -> None:
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    page.goto(server.address.replace("127.0.0.1", PLAIN))
+    assert page.evaluate("[isSecureContext, navigator.clipboard === undefined]") == [False, True]
+    page.get_by_role("button", name="Who developed PyTorch?").click()
+    page.get_by_role("button", name="Copy quotation").click()
+    api.expect(page.locator(".gap")).to_have_text("Copied")
+    page.locator("textarea").focus()
+    page.keyboard.press("Control+v")
+    pasted = page.locator("textarea").input_value()
+    assert pasted.startswith("“Facebook AI Research”\n— PyTorch vs TensorFlow") and PLAIN in pasted
+    page.context.close()
+
+
+def examples(language: str) -> list[str]:
+    """Return the blocks of docs/widget.md in a language."""
+    page = (ROOT / "docs/widget.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def test_the_examples_of_the_page_run_in_a_foreign_page(library: Home, browser: Any, tmp_path: Path) -> None:
+    described = " ".join((ROOT / "docs/widget.md").read_text(encoding="utf-8").split())
+    (policy,) = re.findall(r"`Content-Security-Policy: (.*?)`", described)
+    launcher, inline = examples("html")
+    (program,) = examples("js")
+    pages: dict[str, str | Path] = {}
+    headers: dict[str, str] = {}
+    with served(pages, headers) as site:
+        server = Server(library.copy(tmp_path), allowed_origins=site)
+        page = browser.new_context(reduced_motion="reduce").new_page()
+        troubles: list[str] = []
+        said: list[str] = []
+        watch(page, troubles)
+        page.on("console", lambda message: said.append(message.text))
+        try:
+            headers["Content-Security-Policy"] = policy.replace("https://docs.example.com", server.address)
+            for path, example in (("/launcher", launcher), ("/inline", inline)):
+                pages[path] = example.replace("https://docs.example.com", server.address)
+            page.goto(f"{site}/launcher")
+            page.get_by_role("button", name="Ask the documents").click()
+            page.locator("textarea").fill("Who developed PyTorch?")
+            page.keyboard.press("Enter")
+            api.expect(page.locator(".quote")).to_have_text("Facebook AI Research")
+            page.goto(f"{site}/inline")
+            page.get_by_role("button", name="When did TensorFlow come out?").click()
+            api.expect(page.locator(".quote")).to_contain_text("2015")
+            page.reload()
+            page.wait_for_selector("pull-quote textarea")
+            page.evaluate(f"async () => {{ {program} }}")
+            assert said == ["answered"] and page.locator("article").count() == 0
+        finally:
+            page.context.close()
+            server.end()
+        assert troubles == []
 
 
 def test_the_start_page_is_accessible(server: Server, browser: Any) -> None:

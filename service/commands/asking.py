@@ -67,7 +67,7 @@ def ask(
     )
     body = wire.ask_reply(opened.snapshot, question, reply, explain=explain)
     if as_json:
-        print_json(body.model_dump(mode="json", by_alias=True))
+        print_json(body.model_dump(mode="json", by_alias=True, exclude=None if explain else {"trace"}))
     else:
         show.answer(out, body)
     raise typer.Exit(FOUND if body.status == "answered" else NOTHING)
