@@ -1,6 +1,6 @@
 // Shows what people asked and the documents do not say. The admin key is kept in this page alone, as long as it is open.
 
-const ADDRESS = "/v1/journal/unanswered?limit=500";
+const ADDRESS = "/v1/journal/unanswered?limit=100";
 const SNIPPET = 240;
 /** Characters that turn the direction of what stands around them, or that nobody sees. */
 const UNSEEN = /[\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]/g;
