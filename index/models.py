@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+from index.cross_encoder import CrossEncoder
 from index.encoder import EXPORT_FILE, Encoder, EncoderError, Export, OnnxEncoder, read_export
 from index.store import Store
 
@@ -69,3 +70,11 @@ def building_encoder(store: Store, model: str, *, fresh: bool, changed_bytes: in
     if found is None or not current:
         found = store.keep_export(lambda folder: export_model(loaded, model, folder))
     return TorchEncoder(loaded, found[0])
+
+
+def open_pairs(reader: str) -> CrossEncoder | None:
+    """Return what reads candidates together with the question, None where the READER setting is `plain`.
+
+    Raises EncoderError when it cannot be opened.
+    """
+    return CrossEncoder() if reader == "cross-encoder" else None

@@ -33,6 +33,8 @@ class Reading:
     """Its part in all candidates read, by softmax of their scores: how far ahead of its rivals it is."""
     features: tuple[float, ...]
     """In the order of the reader's FEATURES."""
+    crossed: float | None = None
+    """The cross-encoder's logit that this answers the question; None where it was not read so."""
     also: tuple[Span, ...] = ()
     """The other items of its list, where a list is asked for; in the order of the document."""
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import IO
 
 import structlog
@@ -254,7 +255,7 @@ class Keeper:
         def check(snapshot: Snapshot) -> None:
             if gate is not None:
                 current = self._live.current
-                job.differences = gate.check(Index(snapshot, current.encoder), current)
+                job.differences = gate.check(replace(current, snapshot=snapshot), current)
 
         begun = time.monotonic()
         result = refresh(

@@ -7,11 +7,12 @@ files stay readable until the last request on it is done, even where they were p
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import structlog
 
 from index.encoder import Encoder, EncoderError
-from index.models import open_encoder
+from index.models import open_encoder, open_pairs
 from index.snapshot import Snapshot
 from index.store import NoIndex, Store
 from service.answer import Index, NotFound, ask
@@ -80,7 +81,7 @@ class Live:
             self._older = {one: held for one, held in self._older.items() if one in kept}
             if version in kept and version not in self._older:
                 snapshot = self.store.open(version)
-                self._older[version] = Index(snapshot, self._encoder_of(snapshot))
+                self._older[version] = replace(current, snapshot=snapshot, encoder=self._encoder_of(snapshot))
             return self._older.get(version)
 
     def _follow(self) -> None:
@@ -111,7 +112,8 @@ class Live:
             if held is None or snapshot.manifest != held.manifest:
                 if held is not None:
                     snapshot.take_words_of(held)
-                index = Index(snapshot, self._encoder_of(snapshot))
+                pairs = self.index.pairs if self.index else open_pairs(self.settings.reader)
+                index = Index(snapshot, self._encoder_of(snapshot), pairs)
                 _self_test(index)
                 self.index = index
                 if held is None or held.version != snapshot.version:

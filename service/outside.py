@@ -6,7 +6,7 @@ import structlog
 
 from index.build import Progress
 from index.encoder import EncoderError, OnnxEncoder
-from index.models import open_encoder, serving_export
+from index.models import open_encoder, open_pairs, serving_export
 from index.refresh import Reading, merge_all, open_builder, refresh, rehearse
 from index.snapshot import Snapshot
 from index.store import NoIndex, Store
@@ -41,7 +41,7 @@ def build_index(
 
         def check(snapshot: Snapshot) -> None:
             if gate is not None:
-                gate.check(Index(snapshot, _serving_encoder(store, settings)))
+                gate.check(Index(snapshot, _serving_encoder(store, settings), open_pairs(settings.reader)))
 
         result = refresh(store, reading, previous, progress, encoder=builder, full=full, check=check)
         if result.published:
@@ -83,7 +83,8 @@ def open_index(settings: Settings, as_of: str | None = None) -> Index:
         snapshot = store.open(as_of)
     else:
         snapshot = store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
-    return Index(snapshot, open_encoder(store, settings.model, snapshot.manifest.fingerprint))
+    encoder = open_encoder(store, settings.model, snapshot.manifest.fingerprint)
+    return Index(snapshot, encoder, open_pairs(settings.reader))
 
 
 def _serving_encoder(store: Store, settings: Settings) -> OnnxEncoder:

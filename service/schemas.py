@@ -138,6 +138,10 @@ class CandidateTrace(BaseModel):
     score: float
     confidence: float
     features: dict[str, float]
+    crossed: float | None = Field(
+        default=None,
+        description="The cross-encoder's logit that it answers the question; null where it was not read so.",
+    )
 
 
 class TraceOut(BaseModel):

@@ -190,6 +190,7 @@ def _candidate(snapshot: Snapshot, reading: Reading) -> schemas.CandidateTrace:
         score=round(reading.score, 4),
         confidence=round(confidence(reading), 4),
         features=dict(zip(FEATURES, (round(value, 4) for value in reading.features), strict=True)),
+        crossed=None if reading.crossed is None else round(reading.crossed, 4),
     )
 
 
@@ -199,6 +200,6 @@ def _why_lost(readings: Sequence[Reading]) -> str | None:
         return None
     first, second = readings[0], readings[1]
     ours, theirs = weighed(first), weighed(second)
-    apart = {name: ours[at] - theirs[at] for at, name in enumerate(FEATURES)}
-    name = max(apart, key=lambda one: apart[one])
+    apart = {name: ours[name] - theirs[name] for name in ours.keys() & theirs.keys()}
+    name = max(sorted(apart), key=lambda one: apart[one])
     return f"its score is {first.score - second.score:.2f} lower, most of all by {name} ({apart[name]:.2f})"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from corpus.document import Span
 from corpus.sentences import IN_BACKTICKS, sentences
+from index.cross_encoder import CrossEncoder
 from index.encoder import OnnxEncoder
 from index.shapes import asks_list, defines, is_yes_no
 from index.synonyms import FOUND, synonyms
@@ -42,12 +43,14 @@ def encoder(exported_encoder: Path) -> OnnxEncoder:
 @pytest.fixture(scope="module")
 def indexed(encoder: OnnxEncoder, tmp_path_factory: pytest.TempPathFactory) -> Indexed:
     """Return what makes an Index of some files, each set of files once."""
+    pairs = CrossEncoder()
     held: dict[tuple[tuple[str, bytes], ...], Index] = {}
 
     def index(files: dict[str, bytes]) -> Index:
         key = tuple(sorted(files.items()))
         if key not in held:
-            held[key] = Index(made(files, tmp_path_factory.mktemp("index") / "one", encoder=encoder), encoder)
+            snapshot = made(files, tmp_path_factory.mktemp("index") / "one", encoder=encoder)
+            held[key] = Index(snapshot, encoder, pairs)
         return held[key]
 
     return index

@@ -69,6 +69,12 @@ SETS = {
         "all looked at",
         frozenset(TYPES_OF_PROJECTS),
     ),
+    "tools": Questions(
+        *("tools/questions.jsonl", None, "t"),
+        frozenset({"pino", "semantic-release", "redocly-cli"}),
+        "mostly scored",
+        frozenset({"fact", "followup", "howto", "near_miss", "out_of_scope", "table", "why", "yesno"}),
+    ),
 }
 ALWAYS_UNANSWERABLE = {"near_miss", "out_of_scope"}
 REQUIRED = {

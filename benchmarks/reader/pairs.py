@@ -1,0 +1,127 @@
+"""What the cross-encoder learns from: questions with known answers, each with the candidates found for it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality.fetch import PROJECTS, TRAINING
+from benchmarks.quality.fit import is_right
+from benchmarks.quality.mechanisms import constant, patched
+from benchmarks.quality.sets import Remembering, exported, index_of
+from corpus.document import CandidateKind
+from index.columns import KINDS
+from index.cross_encoder import Said
+from index.quoting import Reading
+from index.saying import said_of
+from service.answer import Index, ask
+from service.followup import Turn
+from service.known import KnownQuestion, read_questions
+
+HERE = Path(__file__).resolve().parent
+
+KEPT = 16
+"""Candidates of a question, best first by the weighted sum, that training draws from."""
+
+MOST_RIGHT = 3
+"""Right candidates behind those that are taken along."""
+
+OWN_DOCUMENT = 2
+"""Of the questions about our own short documents every second one is asked of its document alone, as in a
+corpus that holds nothing else, the others of all documents of their kind."""
+
+FOLDERS = {
+    "black-copier-conda-lock": ("black/", "copier/", "conda-lock/"),
+    "cibuildwheel-jupyter-book": ("cibuildwheel/", "jupyter-book/"),
+    "pyinfra-singer-sdk": ("pyinfra/", "singer-sdk/"),
+    "outlines-griffe-bump-my-version": ("outlines/", "griffe/", "bump-my-version/"),
+    "jupyterlab": ("jupyterlab/",),
+    "versus": ("versus/",),
+    "versus2": ("versus2/",),
+    "everyday": ("everyday/",),
+    "encyclopedia": ("encyclopedia/",),
+}
+"""For each file of questions the documents that it asks about."""
+OURS = ("versus", "versus2", "everyday", "encyclopedia")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A candidate as the cross-encoder reads it, and whether it is a right answer."""
+
+    said: Said
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as it is asked of the documents, with candidates from the best on."""
+
+    question: str
+    candidates: tuple[Candidate, ...]
+
+
+def from_documentation(work: Path, model: str, fetched: Path) -> list[Asked]:
+    """Return our own questions about documents that are our own, or that fetch.py has put into `fetched`."""
+    documents = work / "training-documents"
+    documents.mkdir(parents=True, exist_ok=True)
+    training = [one.folder for one in PROJECTS if one.set == TRAINING]
+    places = {name: fetched / TRAINING / name for name in training} | {
+        name: HERE / "docs" / name for name in OURS
+    }
+    for name, place in places.items():
+        if not (documents / name).exists():
+            shutil.copytree(place, documents / name)
+    export = exported(model, work)
+    index = index_of(work / "training", documents, export, Remembering(Path(export)))
+    found: list[Asked] = []
+    for name, folders in FOLDERS.items():
+        known = read_questions(HERE / "questions" / f"{name}.jsonl")
+        found += useful(index, known, folders, alone=name in OURS)
+    return found
+
+
+def useful(
+    index: Index, questions: Sequence[KnownQuestion], folders: tuple[str, ...] = (), *, alone: bool = False
+) -> list[Asked]:
+    """Return the questions with their candidates, without those whose answer is not among the candidates.
+
+    They are asked of the documents in `folders`; with `alone` every second one of its own document.
+    """
+    found = []
+    for number, known in enumerate(questions):
+        own = (known.document,) if alone and known.document and number % OWN_DOCUMENT == 0 else folders
+        asked = candidates_of(index, known, own)
+        if not known.answerable or any(one.right for one in asked.candidates):
+            found.append(asked)
+    return found
+
+
+def candidates_of(index: Index, known: KnownQuestion, documents: tuple[str, ...] = ()) -> Asked:
+    """Return a question with its candidates, by the weighted sum alone."""
+    plain = Index(index.snapshot, index.encoder)
+    history = [Turn(one.role, one.content) for one in known.history]
+    with patched(constant("index.reader", "KEPT", sys.maxsize)):
+        reply = ask(plain, known.question, history=history, documents=documents, threshold=0.0)
+    found: list[Candidate] = []
+    behind = 0
+    for number, reading in enumerate(reply.trace.readings if reply.trace else ()):
+        right = is_right(index.snapshot, known, reading)
+        if number < KEPT or (right and behind < MOST_RIGHT):
+            behind += number >= KEPT
+            found.append(Candidate(said_of(index.snapshot, reading.hit.passage, _row(index, reading)), right))
+    return Asked(reply.used, tuple(found))
+
+
+def _row(index: Index, reading: Reading) -> np.void:
+    """Return the row of the candidate that is quoted in whole or in part."""
+    for row in index.snapshot.candidates_of(reading.hit.passage):
+        whole = KINDS[row["kind"]] is not CandidateKind.SPAN
+        if whole and row["start"] <= reading.span.start and reading.span.end <= row["end"]:
+            return row
+    raise LookupError(f"no candidate holds {reading.span}")

@@ -1,0 +1,114 @@
+"""Question and candidate read together by a small transformer: what it is about, and whether it answers.
+
+A cross-encoder (Nogueira and Cho, "Passage Re-ranking with BERT", 2019) sees every word of a question beside
+every word of a candidate, where the encoder has made its vectors of each for itself. It is the first layers
+of MiniLM, trained on questions with known answers by benchmarks/reader/train.py, as int8 in
+`weights/cross_encoder.onnx`. It reads words, so it goes with any encoder and any index.
+
+Each candidate is a run of its own: its score depends on nothing but the question and itself, whatever else is
+read beside it, and nothing is spent on padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+from index.encoder import EncoderError, load_tokenizer
+
+WEIGHTS = Path(__file__).with_name("weights")
+GRAPH_FILE = "cross_encoder.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+
+QUESTION_TOKENS = 40
+CANDIDATE_TOKENS = 56
+HEADINGS_TOKENS = 14
+BEFORE_TOKENS = 14
+"""The most tokens of each part, as in the training. Of the headings and of what stands before the last ones
+are kept: those nearest to the candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A candidate as it is read: its words, and what gives them their meaning."""
+
+    words: str
+    """Of a cell with its column header and row label in front."""
+    headings: str
+    """Title and headings above it, outermost first."""
+    before: str
+    """What stands before it in its passage: the sentence before, the line that leads in to a list."""
+
+
+class PairScorer(Protocol):
+    """Says how well a candidate answers a question."""
+
+    def score(self, question: str, said: Said) -> float:
+        """Return the logit that `said` answers `question`, against that nothing does."""
+
+
+class CrossEncoder:
+    """The trained cross-encoder on ONNX Runtime; one core a question, calls from any thread."""
+
+    def __init__(self, folder: Path = WEIGHTS) -> None:
+        """Open the graph and the tokenizer in `folder`.
+
+        Raises EncoderError when one of them is missing or cannot be opened.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # The graph was optimized when it was written.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
+            self._session = onnxruntime.InferenceSession(
+                str(folder / GRAPH_FILE), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # both libraries raise families of their own without a common public base
+            raise EncoderError(
+                f"the cross-encoder in {folder} cannot be opened ({error}); install Pullquote again, or set "
+                "PULLQUOTE_READER=plain to do without it"
+            ) from error
+        self._begin = self._special("[CLS]")
+        self._end = self._special("[SEP]")
+
+    def _special(self, token: str) -> int:
+        found = self._tokenizer.token_to_id(token)
+        if found is None:
+            raise EncoderError(f"the cross-encoder's tokenizer has no token {token}; install Pullquote again")
+        return int(found)
+
+    def score(self, question: str, said: Said) -> float:
+        """Return the logit that `said` answers `question`, against that nothing does."""
+        ids, types = layout(self._tokenizer, question, said, begin=self._begin, end=self._end)
+        inputs = {"input_ids": ids[None], "token_type_ids": types[None]}
+        (found,) = self._session.run(["logit"], inputs)
+        return float(found[0])
+
+
+def layout(
+    tokenizer: Tokenizer, question: str, said: Said, *, begin: int, end: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return token numbers and types, int64 (tokens,) each: question, candidate (type 1), the rest."""
+    texts = (question, said.words, said.headings, said.before)
+    asked, words, headings, before = (
+        one.ids for one in tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    )
+    parts = (
+        asked[:QUESTION_TOKENS],
+        words[:CANDIDATE_TOKENS],
+        headings[-HEADINGS_TOKENS:],
+        before[-BEFORE_TOKENS:],
+    )
+    ids, types = [begin], [0]
+    for number, part in enumerate(parts):
+        ids += [*part, end]
+        types += [int(number == 1)] * (len(part) + 1)
+    return np.asarray(ids, dtype=np.int64), np.asarray(types, dtype=np.int64)
