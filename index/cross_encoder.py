@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from index.encoder import EncoderError, load_tokenizer
@@ -76,26 +77,16 @@ class CrossEncoder:
                 f"the cross-encoder in {folder} cannot be opened ({error}); install Pullquote again, or set "
                 "PULLQUOTE_READER=plain to do without it"
             ) from error
-        self._begin = self._special("[CLS]")
-        self._end = self._special("[SEP]")
-
-    def _special(self, token: str) -> int:
-        found = self._tokenizer.token_to_id(token)
-        if found is None:
-            raise EncoderError(f"the cross-encoder's tokenizer has no token {token}; install Pullquote again")
-        return int(found)
 
     def score(self, question: str, said: Said) -> float:
         """Return the logit that `said` answers `question`, against that nothing does."""
-        ids, types = layout(self._tokenizer, question, said, begin=self._begin, end=self._end)
+        ids, types = layout(self._tokenizer, question, said)
         inputs = {"input_ids": ids[None], "token_type_ids": types[None]}
         (found,) = self._session.run(["logit"], inputs)
         return float(found[0])
 
 
-def layout(
-    tokenizer: Tokenizer, question: str, said: Said, *, begin: int, end: int
-) -> tuple[np.ndarray, np.ndarray]:
+def layout(tokenizer: Tokenizer, question: str, said: Said) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return token numbers and types, int64 (tokens,) each: question, candidate (type 1), the rest."""
     texts = (question, said.words, said.headings, said.before)
     asked, words, headings, before = (
@@ -107,8 +98,16 @@ def layout(
         headings[-HEADINGS_TOKENS:],
         before[-BEFORE_TOKENS:],
     )
-    ids, types = [begin], [0]
+    end = _special(tokenizer, "[SEP]")
+    ids, types = [_special(tokenizer, "[CLS]")], [0]
     for number, part in enumerate(parts):
         ids += [*part, end]
         types += [int(number == 1)] * (len(part) + 1)
     return np.asarray(ids, dtype=np.int64), np.asarray(types, dtype=np.int64)
+
+
+def _special(tokenizer: Tokenizer, token: str) -> int:
+    found = tokenizer.token_to_id(token)
+    if found is None:
+        raise EncoderError(f"the cross-encoder's tokenizer has no token {token}; install Pullquote again")
+    return int(found)

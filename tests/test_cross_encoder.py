@@ -58,7 +58,7 @@ class Telling:
 @share(0.3)
 def test_layout(question: str, words: str, headings: str, before: str) -> None:
     """Four parts, each ended, none longer than its room; the candidate alone has type 1."""
-    ids, types = layout(TOKENIZER, question, Said(words, headings, before), begin=BEGIN, end=END)
+    ids, types = layout(TOKENIZER, question, Said(words, headings, before))
     assert ids[0] == BEGIN and ids[-1] == END and len(ids) == len(types)
     ends = [at for at, one in enumerate(ids.tolist()) if one == END]
     assert len(ends) >= 4

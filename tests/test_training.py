@@ -103,10 +103,9 @@ def test_the_graph_says_what_the_model_says(tmp_path: Path) -> None:
     model = Model(pretrained).eval()
     write(model, tmp_path / "tokenizer.json", tmp_path / "weights")
     graph, tokenizer = CrossEncoder(tmp_path / "weights"), load_tokenizer(tmp_path / "tokenizer.json")
-    begin, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
     for question, words in (("Who made it?", "Otto made it."), ("", ""), ("x" * 500, "tall " * 200)):
         said = Said(words, "Lamps > Harbour", "Before.")
-        ids, types = layout(tokenizer, question, said, begin=begin, end=end)
+        ids, types = layout(tokenizer, question, said)
         with torch.no_grad():
             expected = float(model(torch.from_numpy(ids)[None], torch.from_numpy(types)[None]))
         assert graph.score(question, said) == pytest.approx(expected, abs=0.1)

@@ -100,7 +100,6 @@ class Batches:
     def __init__(self, asked: Sequence[Asked], tokenizer: Any, chance: random.Random) -> None:
         self.asked = [one for one in asked if one.candidates]
         self._tokenizer, self._chance = tokenizer, chance
-        self._begin, self._end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
 
     def __len__(self) -> int:
         return math.ceil(len(self.asked) / QUESTIONS_A_STEP)
@@ -117,10 +116,7 @@ class Batches:
             rows, counts, right = [], [], []
             for one in step:
                 taken, first = self._taken(one)
-                rows += [
-                    layout(self._tokenizer, one.question, said, begin=self._begin, end=self._end)
-                    for said in taken
-                ]
+                rows += [layout(self._tokenizer, one.question, said) for said in taken]
                 counts.append(len(taken))
                 right.append(first)
             longest = max(len(ids) for ids, _ in rows)
