@@ -466,9 +466,9 @@ def test_the_last_stage_stays_small(image: Path) -> None:
     assert sum(path.stat().st_size for path in files) < LARGEST
 
 
-LARGEST = 480_000_000
+LARGEST = 485_000_000
 """Bytes in /opt/pullquote: 370 MB of libraries (onnxruntime, faiss and numpy are 200, lxml and what mcp
-brings along 40) and a 90 MB encoder."""
+brings along 40), a 90 MB encoder and a 20 MB cross-encoder."""
 
 
 @pytest.mark.slow

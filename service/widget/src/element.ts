@@ -82,7 +82,10 @@ export class PullQuote extends Base {
 
   /** Close the dialog of a launcher; the focus goes back to where it was. */
   close(): void {
-    if (this.#dialog?.open) this.#dialog.close();
+    if (!this.#dialog?.open) return;
+    this.#dialog.close();
+    // Keys that are pressed before the browser has moved the focus are not typed into what is closed.
+    this.#field?.blur();
   }
 
   /** Forget the conversation. */
