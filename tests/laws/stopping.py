@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,11 +70,16 @@ def stopped_after(count: int, folder: Path, work: Callable[[], object]) -> bool:
 CALLS = ("open", "mkdir", "rename", "fsync", "unlink", "rmdir")
 
 
+BEHIND = ("refresh", "merge")
+"""How the names of a server's threads behind its changes begin."""
+
+
 @contextmanager
 def failing_at(count: int, error: int, *, ever_after: bool) -> Iterator[list[str]]:
     """Have the operating system refuse the change number `count` with this error, and all after it too.
 
-    Gives the names of the calls that were refused.
+    Gives the names of the calls that were refused. What a server does behind a change goes on: refreshing and
+    merging in threads of their own, of which nobody can say how far they are.
     """
     refused: list[str] = []
     taken = 0
@@ -81,7 +87,8 @@ def failing_at(count: int, error: int, *, ever_after: bool) -> Iterator[list[str
     def refusing(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def asked(*given: Any, **named: Any) -> Any:
             nonlocal taken
-            if name == "open" and not given[1] & WRITES:
+            behind = threading.current_thread().name.startswith(BEHIND)
+            if behind or (name == "open" and not given[1] & WRITES):
                 return call(*given, **named)
             taken += 1
             if taken == count or (ever_after and taken > count):
