@@ -33,7 +33,8 @@ KEPT = 12
 CROSSED = 6
 CROSSED_GAP = 2.0
 """The most candidates that the cross-encoder reads, and how far their weighted sum may be below the best
-one's: 2.9 on average. The ten best in any case, 10.0, put no more right candidates first."""
+one's: on average 3.2 on the article, 4.2 on projects' documentation, 1.9 on SQuAD. Reading the ten best in
+any case put no more right candidates first (measured with the first trial network, of six layers)."""
 
 CROSS_WEIGHT = 0.75
 """Weight of the cross-encoder's logit beside the weighted sum: from 0.5 to 1.25 the same right candidates
