@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality import fetch
-from benchmarks.quality.fetch import Failed, Project
+from benchmarks.quality.fetch import Failed
+from benchmarks.quality.projects import Project
 
 NOWHERE = "http://127.0.0.1:9"
 """Nothing answers here: an archive that is there is not asked for again."""

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from html.parser import HTMLParser
 from http.client import HTTPException
@@ -26,16 +25,15 @@ from urllib.error import URLError
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from urllib.request import Request, urlopen
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from rich.console import Console
+
+from benchmarks.quality.projects import PROJECTS, Project
 
 PYPI = "https://pypi.org/simple"
 NPM = "https://registry.npmjs.org"
 
-SETS = ("projects", "packages", "tools")
-"""Sets of questions that quality is measured on."""
-
-TRAINING = "training"
-"""The documents that the cross-encoder's questions are about (benchmarks/reader)."""
 ARCHIVES = "archives"
 
 PATIENCE_SECONDS = 60
@@ -48,152 +46,6 @@ say = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 class Failed(Exception):
     """The documents of a project could not be fetched; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """A pinned source distribution and what of it is a set's documents."""
-
-    set: str
-    name: str
-    version: str
-    origin: str
-    """`pypi` or `npm`."""
-    sha256: str
-    """Of the archive."""
-    files: int
-    """Markdown files that come out of it."""
-    without: tuple[str, ...] = ()
-    """Paths in the archive that are left out, with all below them: no documentation of the project."""
-
-    @property
-    def archive(self) -> str:
-        """Return the name of the archive: a scope is no part of it, and `-` is `_` in newer ones of PyPI."""
-        if self.origin == "npm":
-            return f"{self.name.rpartition('/')[2]}-{self.version}.tgz"
-        return f"{self.name.replace('-', '_')}-{self.version}.tar.gz"
-
-    @property
-    def folder(self) -> str:
-        """Return the name of the folder of its documents."""
-        return self.name.removeprefix("@").replace("/", "-")
-
-
-PROJECTS = (
-    Project(
-        *("projects", "hatch", "1.18.2", "pypi"),
-        sha256="7f365f1a5b8f1a8162813daed9bf9fce83f15dc933fc99c6d04cbb942e64f4d0",
-        files=85,
-    ),
-    Project(
-        *("projects", "pandera", "0.35.0", "pypi"),
-        sha256="d2d11bbf9b4dd19c227caf31ac57ac28a679bbe18577f9496dcf809143232389",
-        files=63,
-        without=("specs", "adrs", ".github", "AGENTS.md"),
-    ),
-    Project(
-        *("projects", "fastify", "5.12.8", "npm"),
-        sha256="459048aabd9311309f4f95b36e8ca065e3a4613ded292bcf50442926931e4748",
-        files=47,
-    ),
-    Project(
-        *("packages", "jupyterhub", "6.1.1", "pypi"),
-        sha256="1d7b6713b31ebd76d61a13c202f9323e66c4e8cf731adc5d3052bb6ee6178a95",
-        files=101,
-        without=("share", ".github", "AGENTS.md", "CLAUDE.md"),
-    ),
-    Project(
-        *("packages", "sqlmesh", "0.99.0", "pypi"),
-        sha256="5247ba3656641f0ce2846f755cc6ff3374dd6afe00dca5ddef383014b47d6cbf",
-        files=70,
-        without=(".github", "AGENTS.md", "CLAUDE.md"),
-    ),
-    Project(
-        *("packages", "undici", "7.30.2", "npm"),
-        sha256="2bf5b1c41724614729cb383f22c64506b6665869d385de862752c33763fcce1b",
-        files=45,
-    ),
-    Project(
-        *("tools", "pino", "10.4.0", "npm"),
-        sha256="f745d3dee0bddd39f11226335ee6dbbe3d49cc037168f2b31a8cdbe78f0e6216",
-        files=17,
-    ),
-    Project(
-        *("tools", "semantic-release", "24.2.9", "npm"),
-        sha256="37a1dd9c15fef54250771ec2ff42c43815af625da85272d4faa593a59200b790",
-        files=36,
-    ),
-    Project(
-        *("tools", "@redocly/cli", "2.77.0", "npm"),
-        sha256="407a02e97db09453466dad4862078ffd9645bfca41f312612b599a5269602bad",
-        files=18,
-    ),
-    Project(
-        *("training", "black", "26.5.1", "pypi"),
-        sha256="dd321f668053961824bcc1be1cc1df748b2d7e4fa28086b08331e577b0100a73",
-        files=33,
-        without=(".github",),
-    ),
-    Project(
-        *("training", "copier", "9.9.1", "pypi"),
-        sha256="244bdf3ec5eb460dbe45ef22b825e9897b0bcc9d94ca96dad3ced3d786cfeab7",
-        files=21,
-    ),
-    Project(
-        *("training", "conda-lock", "4.0.3", "pypi"),
-        sha256="455efdfddb8e03cb44f2c4b7921e0ddc9d30e949c90611569dbe5aa652eb3079",
-        files=22,
-    ),
-    Project(
-        *("training", "cibuildwheel", "4.3.5", "pypi"),
-        sha256="43c30292b9ec8d08a8eb3873436e64d4d1434c5dcbc855fb0afbfc69732048f1",
-        files=17,
-        without=("test",),
-    ),
-    Project(
-        *("training", "jupyter-book", "2.1.7", "pypi"),
-        sha256="e58de6026bb362c7e2e20a1703257a830645ea5521ce06a24018711643d203db",
-        files=42,
-    ),
-    Project(
-        *("training", "pyinfra", "3.9.2", "pypi"),
-        sha256="035a94c7d0a78059c86279f9292242ddf8b883959296e033aa0033db7f14e517",
-        files=39,
-        without=(".github",),
-    ),
-    Project(
-        *("training", "singer-sdk", "0.55.0b7", "pypi"),
-        sha256="938e10e0377ca2422782d805a801cd15da1ec6661cfaa8dec4b007bef08728bf",
-        files=52,
-        without=("tests",),
-    ),
-    Project(
-        *("training", "outlines", "1.3.3", "pypi"),
-        sha256="5dcd1b9d261ced1337042d6b1fd2bb4e706a09a0121957bcd9eb331d1ea6940c",
-        files=71,
-        without=(".github",),
-    ),
-    Project(
-        *("training", "griffe", "2.4.1", "pypi"),
-        sha256="766123e26ec35b2ead63202e9e43ec309d876085d571b7df288256cd6fe4a3ef",
-        files=85,
-    ),
-    Project(
-        *("training", "bump-my-version", "1.8.1", "pypi"),
-        sha256="6457f2a1b964df60ff7d532e61d41422f19dbf936c9752bdff25d79f63768069",
-        files=47,
-        without=(
-            ".github",
-            "tests",
-        ),
-    ),
-    Project(
-        *("training", "jupyterlab", "4.7.0a2", "pypi"),
-        sha256="1e79f8a46b97fe27946fa7b3149bb0369622bcee687e2c753717c6ccecfae7d1",
-        files=66,
-        without=("CHANGELOG.md",),
-    ),
-)
 
 
 # ---------------------------------------------------------------- what is in the folder

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.quality import fetch
+from benchmarks.quality.projects import SETS
 from index.build import Progress
 from index.encoder import Encoder, Encoding, OnnxEncoder
 from index.models import is_export
@@ -123,7 +123,7 @@ def _fetched(folder: Path) -> list[Source]:
     """Return the sets whose documents fetch.py has put into a folder."""
     return [
         Source(name, "projects", folder / name, ROOT / "tests/data" / name / "questions.jsonl")
-        for name in fetch.SETS
+        for name in SETS
     ]
 
 
