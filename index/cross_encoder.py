@@ -11,6 +11,7 @@ read beside it, and nothing is spent on padding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -89,18 +90,26 @@ class CrossEncoder:
 def layout(tokenizer: Tokenizer, question: str, said: Said) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return token numbers and types, int64 (tokens,) each: question, candidate (type 1), the rest."""
     texts = (question, said.words, said.headings, said.before)
-    asked, words, headings, before = (
-        one.ids for one in tokenizer.encode_batch(list(texts), add_special_tokens=False)
-    )
-    parts = (
+    parts = [one.ids for one in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+    return arranged(parts, _special(tokenizer, "[CLS]"), _special(tokenizer, "[SEP]"))
+
+
+def arranged(
+    parts: Sequence[Sequence[int]], begin: int, end: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return token numbers and types, int64 (tokens,) each, of question, words, headings and what is before.
+
+    `begin` and `end` are the numbers of the tokens that begin the whole and end each part.
+    """
+    asked, words, headings, before = parts
+    kept = (
         asked[:QUESTION_TOKENS],
         words[:CANDIDATE_TOKENS],
         headings[-HEADINGS_TOKENS:],
         before[-BEFORE_TOKENS:],
     )
-    end = _special(tokenizer, "[SEP]")
-    ids, types = [_special(tokenizer, "[CLS]")], [0]
-    for number, part in enumerate(parts):
+    ids, types = [begin], [0]
+    for number, part in enumerate(kept):
         ids += [*part, end]
         types += [int(number == 1)] * (len(part) + 1)
     return np.asarray(ids, dtype=np.int64), np.asarray(types, dtype=np.int64)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality.fetch import PROJECTS, TRAINING
 from benchmarks.quality.fit import is_right
 from benchmarks.quality.mechanisms import constant, patched
+from benchmarks.quality.projects import PROJECTS, TRAINING
 from benchmarks.quality.sets import Remembering, exported, index_of
+from benchmarks.reader.packed import Asked, Candidate
 from corpus.document import CandidateKind
 from index.columns import KINDS
-from index.cross_encoder import Said
 from index.quoting import Reading
 from index.saying import said_of
 from service.answer import Index, ask
@@ -41,33 +40,45 @@ FOLDERS = {
     "pyinfra-singer-sdk": ("pyinfra/", "singer-sdk/"),
     "outlines-griffe-bump-my-version": ("outlines/", "griffe/", "bump-my-version/"),
     "jupyterlab": ("jupyterlab/",),
+    "fastapi": ("fastapi/",),
+    "instructor": ("instructor/",),
+    "briefcase-molecule": ("briefcase/", "molecule/"),
+    "mcp-starlette": ("mcp/", "starlette/"),
+    "ansible-lint-scikit-build-core-isort-pikepdf": (
+        "ansible-lint/",
+        "scikit-build-core/",
+        "isort/",
+        "pikepdf/",
+    ),
+    "oauthenticator-jupyter-ai-salt": ("oauthenticator/", "jupyter-ai/", "salt/"),
+    "netbox": ("netbox/",),
+    "aider-chat-schemathesis": ("aider-chat/", "schemathesis/"),
+    "vllm-zarr": ("vllm/", "zarr/"),
     "versus": ("versus/",),
     "versus2": ("versus2/",),
+    "versus3": ("versus3/",),
+    "versus4": ("versus4/",),
     "everyday": ("everyday/",),
+    "everyday2": ("everyday2/",),
     "encyclopedia": ("encyclopedia/",),
+    "encyclopedia2": ("encyclopedia2/",),
 }
 """For each file of questions the documents that it asks about."""
-OURS = ("versus", "versus2", "everyday", "encyclopedia")
+OURS = (
+    *("versus", "versus2", "versus3", "versus4"),
+    *("everyday", "everyday2", "encyclopedia", "encyclopedia2"),
+)
+"""Those whose documents were written for them and lie in docs/."""
+
+SQUAD = "squad"
+"""The file of our own questions about SQuAD's articles."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A candidate as the cross-encoder reads it, and whether it is a right answer."""
+def from_documentation(work: Path, model: str, fetched: Path) -> dict[str, list[Asked]]:
+    """Return our own questions about documents that are our own, or that fetch.py has put into `fetched`.
 
-    said: Said
-    right: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question as it is asked of the documents, with candidates from the best on."""
-
-    question: str
-    candidates: tuple[Candidate, ...]
-
-
-def from_documentation(work: Path, model: str, fetched: Path) -> list[Asked]:
-    """Return our own questions about documents that are our own, or that fetch.py has put into `fetched`."""
+    By the file of questions that they stand in.
+    """
     documents = work / "training-documents"
     documents.mkdir(parents=True, exist_ok=True)
     training = [one.folder for one in PROJECTS if one.set == TRAINING]
@@ -79,10 +90,10 @@ def from_documentation(work: Path, model: str, fetched: Path) -> list[Asked]:
             shutil.copytree(place, documents / name)
     export = exported(model, work)
     index = index_of(work / "training", documents, export, Remembering(Path(export)))
-    found: list[Asked] = []
+    found: dict[str, list[Asked]] = {}
     for name, folders in FOLDERS.items():
         known = read_questions(HERE / "questions" / f"{name}.jsonl")
-        found += useful(index, known, folders, alone=name in OURS)
+        found[name] = useful(index, known, folders, alone=name in OURS)
     return found
 
 
@@ -114,12 +125,14 @@ def candidates_of(index: Index, known: KnownQuestion, documents: tuple[str, ...]
         right = is_right(index.snapshot, known, reading)
         if number < KEPT or (right and behind < MOST_RIGHT):
             behind += number >= KEPT
-            found.append(Candidate(said_of(index.snapshot, reading.hit.passage, _row(index, reading)), right))
+            said = said_of(index.snapshot, reading.hit.passage, _row(index, reading))
+            found.append(Candidate(said, right, reading.score))
     return Asked(reply.used, tuple(found))
 
 
 def _row(index: Index, reading: Reading) -> np.void:
     """Return the row of the candidate that is quoted in whole or in part."""
+    row: np.void
     for row in index.snapshot.candidates_of(reading.hit.passage):
         whole = KINDS[row["kind"]] is not CandidateKind.SPAN
         if whole and row["start"] <= reading.span.start and reading.span.end <= row["end"]:
