@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.columns import TERM_FIELDS, TOKEN_FIELDS
-from index.encoder import TOKEN_SCALE, Vector
+from index.encoder import Vector
+from index.matching import cosines, range_max
 from index.question import Question
 from index.search import Hit
 from index.snapshot import Snapshot
@@ -56,7 +57,7 @@ def gather(snapshot: Snapshot, question: Question, hits: Sequence[Hit]) -> Evide
             candidates[field] += begins[of].astype(np.int32)
         wholes.append(np.stack((begins, begins + rows[name]), axis=1))
         contexts.append(np.stack((begins, begins + rows[context]), axis=1))
-    meant = np.asarray(question.tokens @ (tokens.T / np.float32(TOKEN_SCALE)), dtype=np.float32)
+    meant = cosines(question.tokens, tokens)
     said = _said(question, terms)
     return Evidence(hits, of, candidates, meant, said, (contexts[0], contexts[1]), (wholes[0], wholes[1]))
 
@@ -68,19 +69,6 @@ def _said(question: Question, terms: NDArray[np.uint64]) -> NDArray[np.bool_]:
         found[at] = np.isin(terms, term_numbers(wanted))
     found[-1] = np.isin(terms, term_numbers(question.rivals))
     return found
-
-
-def range_max(values: NDArray[Any], ranges: NDArray[np.int64]) -> NDArray[Any]:
-    """Return the largest value of each row over each half-open range of columns; 0 over an empty one.
-
-    `values` (rows, columns), `ranges` int (n, 2); the result is (rows, n) of the type of `values`.
-    """
-    if not len(ranges):
-        return np.zeros((len(values), 0), dtype=values.dtype)
-    # reduceat takes the element itself for an empty range and may not start behind the end: one column more.
-    padded = np.concatenate((values, np.zeros((len(values), 1), dtype=values.dtype)), axis=1)
-    found = np.maximum.reduceat(padded, np.asarray(ranges, dtype=np.int64).ravel(), axis=1)[:, ::2]
-    return np.asarray(np.where(ranges[:, 0] < ranges[:, 1], found, np.zeros(1, dtype=values.dtype)))
 
 
 def pairs(candidates: NDArray[np.void], fields: Sequence[str]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.analysis import Word, words
-from index.encoder import TOKEN_SCALE, Encoder, Vector
+from index.encoder import Encoder, Vector
 from index.terms import Terms
 from index.vocabulary import Vocabulary
 
@@ -39,8 +39,8 @@ class Question:
     text: str
     vector: Vector
     """float32 (dimension,)."""
-    tokens: Vector
-    """float32 (tokens, token_dimension), unit length."""
+    tokens: NDArray[np.int8]
+    """int8 (tokens, token_dimension): unit vectors times TOKEN_SCALE."""
     words: tuple[Word, ...]
     weights: NDArray[np.float32]
     """float32 (words,): from STOPWORD_WEIGHT to 1, rarer words more."""
@@ -86,12 +86,11 @@ def read_question(text: str, encoder: Encoder, terms: Terms, vocabulary: Vocabul
     total = float(token_weights.sum())
     if total:
         token_weights /= total
-    tokens = encoding.tokens.astype(np.float32) / TOKEN_SCALE
     names = tuple(at for at, word in enumerate(found) if vocabulary.is_name(word.text))
     return Question(
         text=text,
         vector=encoding.vector,
-        tokens=np.asarray(tokens, np.float32),
+        tokens=encoding.tokens,
         words=found,
         weights=weights,
         token_weights=token_weights,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from corpus.document import BlockKind, CandidateKind
 from index.columns import BLOCKS, KINDS, NONE, TERM_FIELDS, TOKEN_FIELDS, span_at
 from index.cross_encoder import PairScorer, Said
-from index.evidence import Evidence, gather, near_to, pairs, range_max
+from index.evidence import Evidence, gather, near_to, pairs
+from index.matching import range_max
 from index.question import Question
 from index.quoting import Reading, quoted
 from index.saying import said_of

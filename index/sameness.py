@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from index.encoder import Vector
+from index.matching import best_matches
 from index.question import Question
 
 MEANING = 0.6
@@ -23,21 +23,20 @@ def alike(questions: Sequence[Question]) -> Vector:
     if not questions:
         return np.zeros((0, 0), dtype=np.float32)
     vectors = np.stack([one.vector for one in questions])
-    tokens = np.concatenate([one.tokens for one in questions])
-    begins = np.cumsum([0, *(len(one.tokens) for one in questions[:-1])])
-    worst = np.stack([_worst(one, tokens, begins) for one in questions])
+    tokens = np.concatenate([one.tokens for one in questions]).astype(np.float32)
+    lengths = [len(one.tokens) for one in questions]
+    worst = np.stack([_worst(one, tokens, lengths) for one in questions])
     found = MEANING * (vectors @ vectors.T) + (1 - MEANING) * (worst + worst.T) / 2
     return np.asarray((found + found.T) / 2, dtype=np.float32)
 
 
-def _worst(question: Question, tokens: Vector, begins: NDArray[np.int64]) -> Vector:
+def _worst(question: Question, tokens: Vector, lengths: Sequence[int]) -> Vector:
     """Return float32 (questions,): the fit of the subject word that fits worst in each; 0 without a subject.
 
-    `tokens` are those of all questions, each of which begins at one of `begins`.
+    `tokens` are those of all questions, `lengths` of them each, as whole numbers.
     """
-    best = np.maximum.reduceat(question.tokens @ tokens.T, begins, axis=1)
-    fits = question.groups[question.subject] @ best
-    return np.asarray(fits.min(axis=0) if len(fits) else np.zeros(len(begins)), dtype=np.float32)
+    fits = question.groups[question.subject] @ best_matches(question.tokens, tokens, lengths)
+    return np.asarray(fits.min(axis=0) if len(fits) else np.zeros(len(lengths)), dtype=np.float32)
 
 
 def together(questions: Sequence[Question], least: float) -> list[list[int]]:

@@ -9,7 +9,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from index.encoder import TOKEN_SCALE, Vector
+from index.encoder import Vector
+from index.matching import best_matches
 from index.question import Question
 from index.snapshot import Snapshot
 from index.vectors import VectorPart, nearest
@@ -67,35 +68,37 @@ def search(
         pool *= WIDER
 
 
-def _ranked(snapshot: Snapshot, question: Question, among: NDArray[np.bool_] | None, pool: int) -> list[Hit]:
-    """Return the best `pool` passages of each ranker, best first."""
+def _ranked(
+    snapshot: Snapshot, question: Question, among: NDArray[np.bool_] | None, pool: int
+) -> Iterator[Hit]:
+    """Yield the best `pool` passages of each ranker, best first."""
     by_meaning, stated = _by_meaning(snapshot, question.vector, among, pool)
     bm25, by_words = _by_words(snapshot, question, among, pool)
     rows = np.union1d(by_meaning, by_words).astype(np.int64)
     if not len(rows):
-        return []
+        return
     cosine = snapshot.similarities(question.vector, rows)
-    cosine = np.maximum(cosine, [stated.get(int(row), -1.0) for row in rows])
+    cosine = np.maximum(cosine, [stated.get(row, -1.0) for row in rows.tolist()])
     share = bm25[rows]
     fused = np.round(cosine + WORDS_WEIGHT * share, DECIMALS)
-    compared = rows[np.lexsort((rows, -fused))][:COMPARED]
-    matches = {int(row): match(snapshot, question, int(row)) for row in compared}
-    ranks = [{int(row): at for at, row in enumerate(found, start=1)} for found in (by_meaning, by_words)]
-    hits = [
-        Hit(
-            passage=int(row),
-            score=round(float(fused[at]) + MATCH_WEIGHT * matches.get(int(row), 0.0), DECIMALS),
-            similarity=float(cosine[at]),
-            similarity_rank=ranks[0].get(int(row)),
-            words=float(share[at]),
-            words_rank=ranks[1].get(int(row)),
-            fused=float(fused[at]),
-            match=matches.get(int(row)),
-        )
-        for at, row in enumerate(rows)
-    ]
+    compared = np.lexsort((rows, -fused))[:COMPARED]
+    matched = np.full(len(rows), np.nan)
+    matched[compared] = match(snapshot, question, rows[compared].tolist())
+    scores = np.round(fused + MATCH_WEIGHT * np.nan_to_num(matched), DECIMALS)
+    ranks = [{row: at for at, row in enumerate(found.tolist(), start=1)} for found in (by_meaning, by_words)]
     # Those not compared come behind, so that asking for more passages changes nothing about the first.
-    return sorted(hits, key=lambda hit: (hit.match is None, -hit.score, hit.passage))
+    for at in np.lexsort((rows, -scores, np.isnan(matched))).tolist():
+        row = int(rows[at])
+        yield Hit(
+            passage=row,
+            score=float(scores[at]),
+            similarity=float(cosine[at]),
+            similarity_rank=ranks[0].get(row),
+            words=float(share[at]),
+            words_rank=ranks[1].get(row),
+            fused=float(fused[at]),
+            match=None if np.isnan(matched[at]) else float(matched[at]),
+        )
 
 
 def _distinct(snapshot: Snapshot, ranked: Iterable[Hit]) -> Iterator[Hit]:
@@ -158,21 +161,15 @@ def _by_words(
     return share, found[np.lexsort((found, -share[found]))]
 
 
-def match(snapshot: Snapshot, question: Question, passage: int) -> float:
-    """Return MaxSim of the question over all tokens of a passage, title and headings included."""
-    return float(best_matches(question, unpacked(snapshot, passage)) @ question.token_weights)
+def match(snapshot: Snapshot, question: Question, passages: Sequence[int]) -> NDArray[np.float64]:
+    """Return MaxSim of the question over all tokens of each passage, title and headings included.
 
-
-def unpacked(snapshot: Snapshot, passage: int) -> Vector:
-    """Return the token vectors of a passage, float32 (tokens, token_dimension)."""
-    return np.asarray(snapshot.tokens_of(passage) / np.float32(TOKEN_SCALE), dtype=np.float32)
-
-
-def best_matches(question: Question, tokens: Vector) -> Vector:
-    """Return for each token of the question its best similarity in `tokens`, float32 (question tokens,)."""
-    if not len(tokens):
-        return np.zeros(len(question.tokens), dtype=np.float32)
-    return np.asarray((question.tokens @ tokens.T).max(axis=1), dtype=np.float32)
+    float64 (passages,): what it is of one passage does not depend on the others.
+    """
+    tokens = [snapshot.tokens_of(passage) for passage in passages]
+    best = best_matches(question.tokens, np.concatenate(tokens), [len(one) for one in tokens])
+    # Not `@`: BLAS adds up in another order at the edge of a block, and equal passages would differ.
+    return np.asarray((question.token_weights[:, None] * best).sum(axis=0, dtype=np.float64))
 
 
 def order_of(scores: Sequence[float]) -> list[int]:
