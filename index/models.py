@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from index.cross_encoder import CrossEncoder
-from index.encoder import EXPORT_FILE, Encoder, EncoderError, Export, OnnxEncoder, read_export
+from index.encoder import EXPORT_FILE, GRAPH, Encoder, EncoderError, Export, OnnxEncoder, read_export
 from index.store import Store
 
 LARGE_CHANGE_BYTES = 4_000_000
@@ -63,7 +63,7 @@ def building_encoder(store: Store, model: str, *, fresh: bool, changed_bytes: in
         return OnnxEncoder(found[0])
     from index.export import TorchEncoder, export_model, load_model, source_digest
 
-    current = found is not None and found[1].source == source_digest(model)
+    current = found is not None and found[1].graph == GRAPH and found[1].source == source_digest(model)
     if found is not None and current and not fresh and changed_bytes < LARGE_CHANGE_BYTES:
         return OnnxEncoder(found[0])
     loaded = load_model(model)
