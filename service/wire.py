@@ -37,13 +37,13 @@ def ask_reply(snapshot: Snapshot, asked: str, reply: Reply, *, explain: bool) ->
     )
 
 
-def search_reply(snapshot: Snapshot, asked: str, reply: Reply | Found) -> schemas.SearchReply:
-    """Return the passages alone: of a Reply, or as they were found, before anything was read."""
+def search_reply(snapshot: Snapshot, asked: str, found: Found) -> schemas.SearchReply:
+    """Return the passages alone, as they were found, before anything was read."""
     return schemas.SearchReply(
-        passages=passages(snapshot, reply),
-        query=query(asked, reply),
+        passages=passages(snapshot, found),
+        query=query(asked, found),
         index_version=snapshot.version,
-        took_ms=took(reply),
+        took_ms=took(found),
     )
 
 

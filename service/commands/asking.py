@@ -87,14 +87,14 @@ def search(
     """Show the passages nearest to a question. Exit code 1 when there is none."""
     settings = settings_of(corpus=corpus, data=data, model=model)
     from service import show, wire
-    from service.answer import ask as put
+    from service.answer import find
     from service.outside import open_index
 
     with explained():
         opened = open_index(settings, as_of)
     wanted = wanted_of(fields or (), AT_TERMINAL)
-    reply = put(opened, question, top_k=top_k, documents=documents or (), fields=wanted)
-    body = wire.search_reply(opened.snapshot, question, reply)
+    found = find(opened, question, top_k=top_k, documents=documents or (), fields=wanted)
+    body = wire.search_reply(opened.snapshot, question, found)
     if as_json:
         print_json(body.model_dump(mode="json", by_alias=True))
     else:

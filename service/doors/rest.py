@@ -14,7 +14,7 @@ from starlette.responses import Response
 from corpus.document import Span
 from index.snapshot import Snapshot
 from service import __version__, schemas, wire
-from service.answer import Found, Reply, ask, find, settle
+from service.answer import Found, Reply, find, settle
 from service.doors import streaming
 from service.doors.feedback import journal_of
 from service.doors.replies import json_reply, live_of, problems, take_index
@@ -70,8 +70,9 @@ async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
     stages = streaming.Stages(finding, settling)
     if streaming.is_wanted(request):
         return streaming.staged(request, index.snapshot, body.question, stages, explain=body.explain)
-    reply = await run_in_threadpool(stages.run)
-    return _replied(index.snapshot, body.question, reply, explain=body.explain)
+    return await run_in_threadpool(
+        lambda: _replied(index.snapshot, body.question, stages.run(), explain=body.explain)
+    )
 
 
 @router.get(
@@ -102,24 +103,29 @@ async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Resp
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept"}
     if _matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
-    reply = await run_in_threadpool(stages.run)
-    return _replied(index.snapshot, query.q, reply, headers=headers)
+    return await run_in_threadpool(lambda: _replied(index.snapshot, query.q, stages.run(), headers=headers))
 
 
 @router.get(
     "/v1/search", response_model=schemas.SearchReply, responses=problems(404, 422, 503), operation_id="search"
 )
 async def get_search(request: Request, query: Annotated[AskQuery, Query()]) -> Response:
-    """Return the passages nearest to a question, without an answer."""
+    """Return the passages nearest to a question, by the search alone: nothing of them is read.
+
+    So it takes a fraction of the time of `ask`, whose passages come with those first that answer best, and
+    with the place in them that does.
+    """
     settings = _settings(request)
     top_k = _top_k(settings, query)
     _check(settings, ("query", "q"), query.q, top_k)
-    index = await run_in_threadpool(take_index, request, query.as_of)
     fields = wanted_of(query.field, IN_ADDRESS)
-    reply = await run_in_threadpool(
-        ask, index, query.q, top_k=top_k, documents=query.documents, fields=fields
-    )
-    return json_reply(wire.search_reply(index.snapshot, query.q, reply))
+
+    def searched() -> Response:
+        index = take_index(request, query.as_of)
+        found = find(index, query.q, top_k=top_k, documents=query.documents, fields=fields)
+        return json_reply(wire.search_reply(index.snapshot, query.q, found))
+
+    return await run_in_threadpool(searched)
 
 
 @router.post(

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from index.snapshot import Snapshot
 from service import schemas, wire
-from service.answer import Reply, ask
+from service.answer import Index, find, settle
 from service.doors.documents import ListQuery, list_page
 from service.doors.rest import verdict
 from service.followup import Turn
@@ -102,30 +101,25 @@ class Tool:
 
 
 def _ask(desk: Desk, wanted: AskArguments) -> schemas.AskReply:
-    snapshot, reply = _asked(desk, wanted, [Turn(one.role, one.content) for one in wanted.history])
-    return wire.ask_reply(snapshot, wanted.question, desk.note(wanted.question, reply), explain=False)
+    index, top_k = _checked(desk, wanted)
+    history = [Turn(one.role, one.content) for one in wanted.history]
+    found = find(index, wanted.question, history=history, top_k=top_k, documents=wanted.documents)
+    reply = settle(index, found, top_k=top_k, threshold=threshold_of(desk.live.settings))
+    return wire.ask_reply(index.snapshot, wanted.question, desk.note(wanted.question, reply), explain=False)
 
 
 def _search(desk: Desk, wanted: SearchArguments) -> schemas.SearchReply:
-    snapshot, reply = _asked(desk, wanted, [])
-    return wire.search_reply(snapshot, wanted.question, reply)
+    index, top_k = _checked(desk, wanted)
+    found = find(index, wanted.question, top_k=top_k, documents=wanted.documents)
+    return wire.search_reply(index.snapshot, wanted.question, found)
 
 
-def _asked(desk: Desk, wanted: SearchArguments, history: list[Turn]) -> tuple[Snapshot, Reply]:
+def _checked(desk: Desk, wanted: SearchArguments) -> tuple[Index, int]:
+    """Return what to ask and for how many passages; raises ToolError past the settings' limits."""
     settings = desk.live.settings
-    top_k = _top_k(settings, wanted)
     if len(wanted.question) > settings.max_question_chars:
         raise ToolError(f"question: a question has at most {settings.max_question_chars} characters")
-    index = desk.live.current
-    reply = ask(
-        index,
-        wanted.question,
-        history=history,
-        top_k=top_k,
-        documents=wanted.documents,
-        threshold=threshold_of(settings),
-    )
-    return index.snapshot, reply
+    return desk.live.current, _top_k(settings, wanted)
 
 
 def _top_k(settings: Settings, wanted: SearchArguments) -> int:
