@@ -1,8 +1,8 @@
 """Question and candidate read together by a small transformer: what it is about, and whether it answers.
 
 A cross-encoder (Nogueira and Cho, "Passage Re-ranking with BERT", 2019) sees every word of a question beside
-every word of a candidate, where the encoder has made its vectors of each for itself. It is the first layers
-of MiniLM, trained on questions with known answers by benchmarks/reader/train.py, as int8 in
+every word of a candidate, where the encoder has made its vectors of each for itself. It is MiniLM,
+trained on questions with known answers by benchmarks/reader/train.py, as int8 in
 `weights/cross_encoder.onnx`. It reads words, so it goes with any encoder and any index.
 
 Each candidate is a run of its own: its score depends on nothing but the question and itself, whatever else is

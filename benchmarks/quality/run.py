@@ -31,7 +31,7 @@ from service import __version__
 from service.answer import THRESHOLD
 from service.askers import ask_here
 from service.evaluate import evaluate
-from service.figures import Figures, Outcome, by_type, figures, latency
+from service.figures import Figures, Outcome, by_type, figures
 from service.known import KnownQuestion
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -93,16 +93,6 @@ def ablation(sets: Sequence[Set], whole: dict[str, list[Outcome]]) -> str:
     return tables.table(("without", "recall@5", "always", "right in all", "AURC"), rows)
 
 
-def latencies(whole: dict[str, list[Outcome]], plain: dict[str, list[Outcome]]) -> str:
-    """Return a table of milliseconds by stage; of the plain reader the stage that differs."""
-    timed = [
-        (f"{name}, {stage}", one) for name, found in whole.items() for stage, one in latency(found).items()
-    ]
-    timed += [(f"{name}, read by the plain reader", latency(found)["read"]) for name, found in plain.items()]
-    rows = [[name, f"{one.p50:.1f}", f"{one.p95:.1f}"] for name, one in timed]
-    return tables.table(("stage", "p50", "p95"), rows)
-
-
 def machine(sets: Sequence[Set]) -> str:
     """Return what was measured, on what, with what."""
     export = sets[0].index.encoder.export
@@ -133,7 +123,6 @@ def report(sets: Sequence[Set], *, with_ablation: bool) -> str:
         parts += [tables.main_table(found), ""]
         types = by_type(whole[one.name], THRESHOLD)
         parts += [tables.main_table(types), ""] if len(types) > 1 else []
-    parts += ["## Milliseconds a question", "", latencies(whole, plain), ""]
     if with_ablation:
         parts += ["## Each mechanism switched off", ""]
         parts += [

@@ -293,7 +293,7 @@ def table(rows: Sequence[dict[str, float]]) -> str:
 
 def main() -> None:
     """Measure and write RESULTS.md."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
     parser.add_argument("--work", type=Path)
     asked = parser.parse_args()
