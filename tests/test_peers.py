@@ -368,6 +368,16 @@ def test_a_run_without_peers_is_told_too() -> None:
     assert "best peer" not in text and "5,000" in text
 
 
+def test_what_failed_on_its_way_is_told_with_what_there_is() -> None:
+    parts = raw(
+        [{**ROUNDS[0], "haystack-faiss": {"build_s": 7.0}}], failed={"haystack-faiss": "ended with 0"}
+    )
+    assert "| index built in (s) | – | – | – | 7 |" in markdown(parts)
+    assert "Haystack" not in plots(parts)["questions-per-second.svg"]
+    assert "ended with 0" in markdown(parts)
+    assert markdown(raw([{one.name: {"build_s": 1.0} for one in SYSTEMS}]))
+
+
 def test_plots_are_drawn_of_what_was_measured() -> None:
     drawn = plots(raw(ROUNDS))
     assert set(drawn) == {f"{name}.svg" for _, name, _ in report.PLOTS}

@@ -160,10 +160,11 @@ def _encoder(middle: Medians) -> list[str]:
 
 def _generator(middle: Medians) -> list[str]:
     """Return whether the load generator holds anyone back."""
-    ceiling, own = middle.get("ceiling"), [one for one in SYSTEMS if one.name in middle and one.knows]
-    if ceiling is None or not own:
+    asked = [one for one in SYSTEMS if "many_qps" in middle.get(one.name, {})]
+    ceiling, others = middle.get("ceiling", {}), [one for one in asked if one.knows]
+    if "many_qps" not in ceiling or not others:
         return []
-    fastest = max(own, key=lambda one: middle[one.name]["many_qps"])
+    fastest = max(others, key=lambda one: middle[one.name]["many_qps"])
     used = middle[fastest.name]["many_load_cpu"]
     return [
         "",

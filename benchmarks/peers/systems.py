@@ -168,7 +168,9 @@ class Haystack(System):
 
     def serve(self, places: Places, port: int) -> Sequence[str]:
         """Return hayhooks' command, without its recording of requests for its dashboard."""
-        command = [str(places.python), "-m", "hayhooks", "run", "--host", "127.0.0.1", "--port", str(port)]
+        # Its module's own entry (`python -m hayhooks`) does nothing.
+        hayhooks = str(places.python.with_name("hayhooks"))
+        command = [hayhooks, "run", "--host", "127.0.0.1", "--port", str(port)]
         folders = [
             *("--pipelines-dir", str(SERVERS / "haystack_pipelines")),
             *("--additional-python-path", str(SERVERS)),
@@ -177,7 +179,7 @@ class Haystack(System):
 
     def variables(self, places: Places) -> Mapping[str, str]:
         """Return the usual ones, which store, and that requests are not noted."""
-        return {**super().variables(places), "PEER_STORE": self.store, "LOG": "WARNING"}
+        return {**super().variables(places), "PEER_STORE": self.store, "HAYHOOKS_LOG_LEVEL": "WARNING"}
 
     def search(self, question: str) -> Request:
         """Return the request that asks a question."""
