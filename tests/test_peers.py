@@ -21,7 +21,7 @@ import pytest
 from benchmarks.peers import corpus, environments, load, report
 from benchmarks.peers.changing import Seen, change, told
 from benchmarks.peers.measure import percentile
-from benchmarks.peers.processes import Failed, resident, run, served, tree, variables
+from benchmarks.peers.processes import Failed, busy, resident, run, served, tree, variables
 from benchmarks.peers.report import FIGURES, bar_plot, best_peer, markdown, medians, plots, ratio
 from benchmarks.peers.systems import SYSTEMS, Ceiling, Places, System, system_named
 from benchmarks.peers.wire import get, post, sent
@@ -84,6 +84,19 @@ def test_a_command_that_fails_or_takes_too_long_says_so(tmp_path: Path) -> None:
         python("import sys; sys.stderr.write('what went wrong'); sys.exit(3)")
     with pytest.raises(Failed, match="not done after 0 s"):
         python("import time; time.sleep(60)", 0.3)
+
+
+def test_whether_others_use_the_cores_is_seen() -> None:
+    end = time.monotonic() + 0.3
+
+    def spin() -> None:
+        while time.monotonic() < end:
+            pass
+
+    spinning = threading.Thread(target=spin)
+    spinning.start()
+    assert 0 < busy(0.2) <= 1
+    spinning.join()
 
 
 def test_a_server_ends_with_all_that_it_started(tmp_path: Path) -> None:
@@ -322,12 +335,12 @@ ROUNDS = [
     {
         "pullquote-search": {"many_qps": 300.0, "one_p50": 4.0, "many_load_cpu": 0.1},
         "txtai": {"many_qps": qps, "one_p50": 16.0, "many_load_cpu": 0.1},
-        "langchain": {"many_qps": 90.0, "one_p50": 10.0, "many_load_cpu": 0.1},
+        "langchain": {"many_qps": 90.0, "one_p50": 10.0, "many_load_cpu": 0.1, "others_busy": others},
         "bare": {"many_qps": 900.0, "one_p50": 1.0, "many_load_cpu": 0.1},
         "ceiling": {"many_qps": 5000.0, "one_p50": 0.5, "many_load_cpu": 0.1},
         "encoder": {"encoder_one": 200.0, "encoder_many": 400.0},
     }
-    for qps in (10.0, 120.0, 1000.0)
+    for qps, others in ((10.0, 0.1), (120.0, 0.6), (1000.0, 0.0))
 ]
 
 
@@ -357,6 +370,7 @@ def test_the_table_says_figures_ratios_and_shares() -> None:
     assert "| questions/s, 16 clients (1/s) | 300 | 2.50 | 120 (txtai) |" in text
     assert "| p50, 1 client (ms) | 4 | 2.50 | 10 (LangChain + FAISS) |" in text
     assert "Pullquote, /v1/search reaches 75% of that with 16 clients." in text
+    assert "other processes took 10% of the cores in the median and 60% at most" in text
     assert "amx_bf16 no" in text and "A=1" in text and "1,000 passages" in text
     assert "- txtai: txtai 9.0" in text and "it would not start" in text
     heads = [line.count("|") for line in text.splitlines() if line.startswith("|")]

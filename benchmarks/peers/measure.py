@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.peers.changing import change, is_right
 from benchmarks.peers.corpus import ABOUT_CHANGED, Prepared
-from benchmarks.peers.processes import Failed, free_port, resident, run, served, tail, variables, waited
+from benchmarks.peers.processes import Failed, busy, free_port, resident, run, served, tail, variables, waited
 from benchmarks.peers.systems import ROOT, SERVERS, Places, System
 from benchmarks.peers.wire import exchange
 
@@ -28,6 +28,9 @@ LOOK_SECONDS = 0.01
 
 SETTLE_SECONDS = 2.0
 """What a start still has to do after its first answer is no part of what questions take."""
+
+QUIET_SECONDS = 1.0
+"""How long is looked, before a start, whether others use the cores."""
 
 Figures = dict[str, float]
 
@@ -84,6 +87,7 @@ def measured(bench: Bench, system: System, places: Places) -> Figures:
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
     port = free_port()
+    others = busy(QUIET_SECONDS)
     begun = time.perf_counter()
     with served(
         system.serve(places, port),
@@ -93,7 +97,7 @@ def measured(bench: Bench, system: System, places: Places) -> Figures:
     ) as server:
         try:
             _wait(bench, system, server, port)
-            figures = {"cold_s": time.perf_counter() - begun}
+            figures = {"cold_s": time.perf_counter() - begun, "others_busy": others}
             time.sleep(SETTLE_SECONDS)
             figures["loaded_mb"] = resident(server.pid)
             figures |= _asked(bench, system, port)

@@ -160,6 +160,20 @@ def resident(pid: int) -> float:
     return kilobytes / 1000
 
 
+def busy(seconds: float) -> float:
+    """Return the share of all cores, 0 to 1, that was in use while it looked."""
+    before = _jiffies()
+    time.sleep(seconds)
+    idle, total = (now - then for now, then in zip(_jiffies(), before, strict=True))
+    return 1 - idle / max(total, 1)
+
+
+def _jiffies() -> tuple[int, int]:
+    """Return how long the cores were idle, and how long there were in all."""
+    numbers = [int(one) for one in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return numbers[3] + numbers[4], sum(numbers)
+
+
 def free_port() -> int:
     """Return a port that nothing listens on."""
     with socket.socket() as one:

@@ -43,6 +43,7 @@ FIGURES = (
     Figure("asked_mb", "memory, after the questions", "MB"),
     Figure("change_ms", "a change found after", "ms"),
     Figure("change_worst_ms", "the worst of the changes", "ms"),
+    Figure("change_confirmed_ms", "a change confirmed after", "ms"),
     Figure("change_neither", "questions that found neither text", "", compared=False),
     Figure("change_failed", "questions that failed during changes", "", compared=False),
     Figure("failed", "questions that failed under load", "", compared=False),
@@ -174,6 +175,23 @@ def _generator(middle: Medians) -> list[str]:
     ]
 
 
+def _quiet(raw: Raw) -> list[str]:
+    """Return how far the machine was used by others; a busy one makes figures that mean nothing."""
+    seen = [
+        figures["others_busy"]
+        for one in raw["rounds"]
+        for figures in one.values()
+        if "others_busy" in figures
+    ]
+    if not seen:
+        return []
+    return [
+        "",
+        f"Just before the servers were started, other processes took {statistics.median(seen):.0%} of the "
+        f"cores in the median and {max(seen):.0%} at most.",
+    ]
+
+
 def _versions(raw: Raw) -> list[str]:
     lines = []
     for one in SYSTEMS:
@@ -210,6 +228,7 @@ def markdown(raw: Raw) -> str:
         *_compared(middle),
         *_encoder(middle),
         *_generator(middle),
+        *_quiet(raw),
         "",
         "## All figures",
         "",
@@ -218,7 +237,8 @@ def markdown(raw: Raw) -> str:
         "Cold start: from the process's start to the first right answer over HTTP, with the index on a disk "
         "that was read before. Memory: PSS over the process and all that it started. A change: one document "
         "of one passage is replaced while another client asks about it without a pause; it is found when the "
-        "first reply holds the new text. *Neither*: replies that held neither the old text nor the new.",
+        "first reply holds the new text, confirmed when its own request is answered, by when all have "
+        "written it to disk. *Neither*: replies meanwhile that held neither the old text nor the new.",
         "",
         *(f"![{title}]({name}.svg)" for _, name, title in PLOTS),
         "",

@@ -7,7 +7,6 @@ As a script it builds the index. PEER_STORE says which store: `faiss` or `memory
 
 import json
 import os
-from functools import cache
 from pathlib import Path
 
 from haystack import Document, Pipeline
@@ -30,28 +29,31 @@ DIMENSION = 384
 HITS = 5
 
 
-@cache
-def store():
+def opened():
     """Return the store; the one that was written, where there is one."""
     if not IN_MEMORY:
         return FAISSDocumentStore(index_path=INDEX, embedding_dim=DIMENSION)
     return InMemoryDocumentStore.load_from_disk(INDEX) if Path(INDEX).exists() else InMemoryDocumentStore()
 
 
+STORE = opened()
+"""One for both pipelines, which hayhooks loads at the same time."""
+
+
 def save():
     """Write the store."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     if IN_MEMORY:
-        store().save_to_disk(INDEX)
+        STORE.save_to_disk(INDEX)
     else:
-        store().save(INDEX)
+        STORE.save(INDEX)
 
 
 def indexing():
     """Return the pipeline that embeds and writes."""
     pipeline = Pipeline()
     pipeline.add_component("embedder", SentenceTransformersDocumentEmbedder(model=MODEL, progress_bar=False))
-    pipeline.add_component("writer", DocumentWriter(store(), policy=DuplicatePolicy.OVERWRITE))
+    pipeline.add_component("writer", DocumentWriter(STORE, policy=DuplicatePolicy.OVERWRITE))
     pipeline.connect("embedder.documents", "writer.documents")
     return pipeline
 
@@ -61,7 +63,7 @@ def searching():
     retriever = InMemoryEmbeddingRetriever if IN_MEMORY else FAISSEmbeddingRetriever
     pipeline = Pipeline()
     pipeline.add_component("embedder", SentenceTransformersTextEmbedder(model=MODEL, progress_bar=False))
-    pipeline.add_component("retriever", retriever(document_store=store(), top_k=HITS))
+    pipeline.add_component("retriever", retriever(document_store=STORE, top_k=HITS))
     pipeline.connect("embedder.embedding", "retriever.query_embedding")
     return pipeline
 
