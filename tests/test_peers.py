@@ -26,6 +26,8 @@ from benchmarks.peers.report import FIGURES, bar_plot, best_peer, markdown, medi
 from benchmarks.peers.systems import SYSTEMS, Ceiling, Places, System, system_named
 from benchmarks.peers.wire import get, post, sent
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what processes take is read from /proc")
+
 STATES = tuple(corpus.State(name, f"# Q\n\n{name}\n", f"Q\n{name}") for name in corpus.NAMES)
 FASTER, LATENCY = (next(one for one in FIGURES if one.key == key) for key in ("many_qps", "one_p50"))
 

@@ -1,4 +1,7 @@
-"""Processes of the benchmark: run to their end or served from, with deadlines, and what memory they take."""
+"""Processes of the benchmark: run to their end or served from, with deadlines, and what memory they take.
+
+On Linux alone: what they take is read from /proc.
+"""
 
 from __future__ import annotations
 
