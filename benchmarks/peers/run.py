@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -120,6 +121,8 @@ def write(results: Results, folder: Path) -> str:
 
 def main() -> int:
     """Measure and write; return 0, or 1 when a system failed."""
+    # Told to end, it ends the servers that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = [one.name for one in SYSTEMS]
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("work", type=Path)
