@@ -138,6 +138,7 @@ class TorchEncoder:
         light = OnnxEncoder(folder)
         self.export = light.export
         self.encode_question = light.encode_question
+        self.encode_questions = light.encode_questions
         self.count_tokens = light.count_tokens
         self.rarity = light.rarity
         self.is_word = light.is_word

@@ -6,7 +6,16 @@ import importlib.util
 from pathlib import Path
 
 from index.cross_encoder import CrossEncoder
-from index.encoder import EXPORT_FILE, GRAPH, Encoder, EncoderError, Export, OnnxEncoder, read_export
+from index.encoder import (
+    EXPORT_FILE,
+    GRAPH,
+    QUESTION_THREADS,
+    Encoder,
+    EncoderError,
+    Export,
+    OnnxEncoder,
+    read_export,
+)
 from index.store import Store
 
 LARGE_CHANGE_BYTES = 4_000_000
@@ -24,7 +33,7 @@ def open_encoder(store: Store, model: str, fingerprint: str) -> OnnxEncoder:
 
     Raises EncoderError when no export with that fingerprint is at hand.
     """
-    return OnnxEncoder(encoder_folder(store, model, fingerprint))
+    return OnnxEncoder(encoder_folder(store, model, fingerprint), threads=QUESTION_THREADS)
 
 
 def encoder_folder(store: Store, model: str, fingerprint: str) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.analysis import Word, words
-from index.encoder import Encoder, Vector
+from index.encoder import Encoder, Encoding, Vector
 from index.terms import Terms
 from index.vocabulary import Vocabulary
 
@@ -69,9 +69,18 @@ class Question:
         return [number for number, word in enumerate(self.words) if not word.is_stopword]
 
 
-def read_question(text: str, encoder: Encoder, terms: Terms, vocabulary: Vocabulary) -> Question:
-    """Return `text` as a Question to be asked of the snapshot with these terms and this vocabulary."""
-    encoding = encoder.encode_question(text)
+def read_together(
+    texts: Sequence[str], encoder: Encoder, terms: Terms, vocabulary: Vocabulary
+) -> list[Question]:
+    """Return each text as a Question to be asked of the snapshot with these terms and this vocabulary."""
+    encodings = encoder.encode_questions(texts)
+    return [
+        _read(text, encoding, encoder, terms, vocabulary)
+        for text, encoding in zip(texts, encodings, strict=True)
+    ]
+
+
+def _read(text: str, encoding: Encoding, encoder: Encoder, terms: Terms, vocabulary: Vocabulary) -> Question:
     found = tuple(words(text))
     aside = [match.span() for match in ASIDE.finditer(text)]
     found = tuple(replace(word, aside=_within(word, aside)) for word in found) if aside else found

@@ -12,19 +12,18 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from threading import BoundedSemaphore
 from typing import Literal
 
 from corpus.document import CandidateKind, Span
-from index.cross_encoder import PairScorer
-from index.encoder import Encoder
 from index.fields import Wanted
-from index.question import Question, read_question
+from index.question import Question
 from index.quoting import Reading
 from index.reader import FEATURES, READ, read
-from index.search import Hit, search
-from index.snapshot import Snapshot
-from index.vocabulary import Rewrite, rewrite
-from service.followup import Turn, complete
+from index.search import Hit
+from index.vocabulary import Rewrite
+from service.finding import SIDE_BY_SIDE, Found, Index, find
+from service.followup import Turn
 
 Reason = Literal["no_candidate", "below_threshold", "not_a_question", "empty_index"]
 Role = Literal["answer", "row_label", "column_header"]
@@ -92,16 +91,6 @@ likelier among more: from 13 to 3,500 passages it takes 1.0 off the logit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
-    """What one question is asked of: a snapshot and the encoder that made it."""
-
-    snapshot: Snapshot
-    encoder: Encoder
-    pairs: PairScorer | None = None
-    """What reads the best candidates together with the question; None for the weighted sum alone."""
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
     """A quotation: where it is and what it is for. Its words are sliced from the document."""
 
@@ -133,24 +122,6 @@ class Trace:
     question: Question
     readings: tuple[Reading, ...]
     threshold: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a question brings to light before anything of it is read: the passages, not yet an answer."""
-
-    question: Question | None
-    """The question weighed; None where the index is empty."""
-    among: tuple[Hit, ...]
-    """What the reader sees: the same whatever `top_k` is, so that it changes nothing about the answer."""
-    hits: tuple[Hit, ...]
-    """The first `top_k` of them, in the order of the search."""
-    used: str
-    """The question as it was asked, after the rewrites."""
-    rewrites: tuple[Rewrite, ...]
-    milliseconds: dict[str, float]
-    best_in_passage: dict[int, Span] = field(default_factory=dict)
-    """Empty: which place answers best is not known before the reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,34 +159,7 @@ def ask(
     return settle(index, found, top_k=top_k, threshold=threshold)
 
 
-def find(
-    index: Index,
-    question: str,
-    *,
-    history: Sequence[Turn] = (),
-    top_k: int = 5,
-    documents: Sequence[str] = (),
-    fields: Wanted | None = None,
-) -> Found:
-    """Return the passages nearest to `question`: the first half of `ask`, with the same parameters."""
-    begun = time.perf_counter()
-    snapshot = index.snapshot
-    if not snapshot.passages:
-        return Found(None, (), (), question, (), {"total": _since(begun)})
-    used, rewrites = understand(index, question, history)
-    asked = read_question(used, index.encoder, snapshot.terms, snapshot.vocabulary)
-    encode = _since(begun)
-    rows = snapshot.rows_where(documents, fields) if documents or fields else None
-    hits = tuple(search(snapshot, asked, max(top_k, READ), rows))
-    total = _since(begun)
-    return Found(
-        question=asked,
-        among=hits,
-        hits=hits[:top_k],
-        used=used,
-        rewrites=rewrites,
-        milliseconds={"total": total, "encode": encode, "search": total - encode},
-    )
+_SETTLING = BoundedSemaphore(SIDE_BY_SIDE)
 
 
 def settle(index: Index, found: Found, *, top_k: int = 5, threshold: float = THRESHOLD) -> Reply:
@@ -223,8 +167,9 @@ def settle(index: Index, found: Found, *, top_k: int = 5, threshold: float = THR
     if found.question is None:
         return Reply(NotFound("empty_index"), (), (), found.used, (), {}, None, dict(found.milliseconds))
     begun = time.perf_counter()
-    readings = read(index.snapshot, found.question, found.among, index.pairs)
-    verdict, alternatives = decide(found.question, readings, threshold)
+    with _SETTLING:
+        readings = read(index.snapshot, found.question, found.among, index.pairs)
+        verdict, alternatives = decide(found.question, readings, threshold)
     took = _since(begun)
     return Reply(
         verdict=verdict,
@@ -242,14 +187,6 @@ def settle(index: Index, found: Found, *, top_k: int = 5, threshold: float = THR
     )
 
 
-def understand(index: Index, question: str, history: Sequence[Turn]) -> tuple[str, tuple[Rewrite, ...]]:
-    """Return the question that is asked of the documents, and everything that was changed in it."""
-    vocabulary = index.snapshot.vocabulary
-    completed, follow_ups = complete(question, history, vocabulary, is_word=index.encoder.is_word)
-    used, corrections = rewrite(completed, vocabulary, index.encoder.is_word)
-    return used, (*follow_ups, *corrections)
-
-
 def decide(
     question: Question, readings: Sequence[Reading], threshold: float
 ) -> tuple[Answer | NotFound, tuple[Answer, ...]]:
@@ -258,10 +195,16 @@ def decide(
         return NotFound("not_a_question"), ()
     if not readings:
         return NotFound("no_candidate"), ()
-    answers = [_answer(one, confidence(one)) for one in readings[: 1 + ALTERNATIVES]]
+    answers = [_answer(one, confidence(one)) for one in _as_read(readings)[: 1 + ALTERNATIVES]]
     if answers[0].confidence < threshold:
         return NotFound("below_threshold"), tuple(answers[:ALTERNATIVES])
     return answers[0], tuple(answers[1:])
+
+
+def _as_read(readings: Sequence[Reading]) -> list[Reading]:
+    """Return the readings with those that the cross-encoder did not read as good as the worst that it did."""
+    read = [one.crossed for one in readings if one.crossed is not None]
+    return [replace(one, crossed=min(read)) if read and one.crossed is None else one for one in readings]
 
 
 def confidence(reading: Reading) -> float:

@@ -7,8 +7,9 @@ import urllib.request
 from collections.abc import Callable, Iterable
 
 from service import schemas, wire
-from service.answer import Index, Reply, ask
+from service.answer import Reply, ask
 from service.figures import DEPTHS
+from service.finding import Index
 from service.followup import Turn
 from service.known import KnownQuestion
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from service import wire
-from service.answer import Answer, Index
+from service.answer import Answer
 from service.askers import put_here
+from service.finding import Index
 from service.known import BadQuestions, KnownQuestion, judge, read_questions
 from service.settings import Settings
 from service.threshold import threshold_of

@@ -24,7 +24,7 @@ from index.plan import plan
 from index.refresh import Reading, merge_due, refresh, rehearse
 from index.snapshot import Snapshot
 from index.store import Locked, NoIndex
-from service.answer import Index
+from service.finding import Index
 from service.gate import GateClosed, gate_of
 from service.jobs import Job, Jobs, Mode
 from service.live import FOLLOW_SECONDS, Failure, Live

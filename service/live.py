@@ -15,7 +15,8 @@ from index.encoder import Encoder, EncoderError
 from index.models import open_encoder, open_pairs
 from index.snapshot import Snapshot
 from index.store import NoIndex, Store
-from service.answer import Index, NotFound, ask
+from service.answer import NotFound, ask
+from service.finding import Index
 from service.jobs import now
 from service.settings import Settings
 

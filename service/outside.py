@@ -10,7 +10,7 @@ from index.models import open_encoder, open_pairs, serving_export
 from index.refresh import Reading, merge_all, open_builder, refresh, rehearse
 from index.snapshot import Snapshot
 from index.store import NoIndex, Store
-from service.answer import Index
+from service.finding import Index
 from service.gate import gate_of
 from service.jobs import Counts, counts_of
 from service.settings import Settings

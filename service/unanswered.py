@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from index.question import read_question
+from index.question import read_together
 from index.sameness import together
 from service import journal_schemas, wire
-from service.answer import Index, ask
+from service.answer import ask
+from service.finding import Index
 from service.journal import Feedback, Unanswered
 
 SAME = 0.58
@@ -81,7 +82,8 @@ def report(
 def _groups(index: Index, asked: Sequence[Asked]) -> list[list[Asked]]:
     """Return the questions that mean the same together, the most typical of each group first."""
     snapshot = index.snapshot
-    read = [read_question(one.question, index.encoder, snapshot.terms, snapshot.vocabulary) for one in asked]
+    texts = [one.question for one in asked]
+    read = read_together(texts, index.encoder, snapshot.terms, snapshot.vocabulary)
     return [[asked[number] for number in group] for group in together(read, SAME)]
 
 

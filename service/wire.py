@@ -11,7 +11,8 @@ from index.reader import FEATURES, weighed
 from index.search import Hit
 from index.snapshot import Snapshot, line_of
 from service import schemas
-from service.answer import Answer, Found, NotFound, Place, Reply, Trace, confidence
+from service.answer import Answer, NotFound, Place, Reply, Trace, confidence
+from service.finding import Found
 
 AROUND = 32
 """Code points of context on each side of a quotation, enough to find it again after an edit."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from corpus.document import Span
 from corpus.sentences import IN_BACKTICKS, sentences
 from index.cross_encoder import CrossEncoder
-from index.encoder import OnnxEncoder
+from index.encoder import EncoderError, Encoding, OnnxEncoder
 from index.shapes import asks_list, defines, is_yes_no
 from index.synonyms import FOUND, synonyms
-from service.answer import Answer, Index, NotFound, Reply, ask
+from service.answer import Answer, NotFound, Reply, ask
+from service.finding import Index
 from tests.laws.corpora import made
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +56,13 @@ def indexed(encoder: OnnxEncoder, tmp_path_factory: pytest.TempPathFactory) -> I
         return held[key]
 
     return index
+
+
+class Broken(OnnxEncoder):
+    """An encoder that encodes no question."""
+
+    def encode_questions(self, _: Sequence[str]) -> list[Encoding]:
+        raise EncoderError("out of order")
 
 
 def words_of(index: Index, reply: Reply) -> list[str]:
@@ -272,3 +281,27 @@ def test_shapes_of_questions() -> None:
     assert defines("lease?", answers).tolist() == [1, -1, 1]
     assert defines("How long is a lease?", answers).tolist() == [0, 0, 0]
     assert is_yes_no("Does it run?") and is_yes_no("and can it fly") and not is_yes_no("What does it do?")
+
+
+def test_asked_at_the_same_moment(indexed: Indexed) -> None:
+    """Whoever else asks, and of which index, each reply is to the last bit the one that comes to it alone."""
+    indexes = (indexed({"a.md": ARTICLE}), indexed({"bread.md": OTHER, "a.md": ARTICLE}))
+    asked = [
+        (index, f"{question}{end}") for index in indexes for question in QUESTIONS for end in ("", " tf")
+    ]
+    alone = [ask(index, question) for index, question in asked]
+    with ThreadPoolExecutor(16) as threads:
+        together = list(threads.map(lambda one: ask(*one), asked * 2))
+    for before, after in zip(alone * 2, together, strict=True):
+        assert after.hits == before.hits
+        assert (after.verdict, after.alternatives) == (before.verdict, before.alternatives)
+
+
+def test_an_error_is_of_the_question_that_caused_it(indexed: Indexed, exported_encoder: Path) -> None:
+    """Where one question of a batch cannot be understood, the others are answered."""
+    index = indexed({"a.md": ARTICLE})
+    broken = Index(index.snapshot, Broken(exported_encoder), index.pairs)
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(ask, one, QUESTIONS[0]) for one in (index, broken, index, broken) * 4]
+        errors = [one.exception() for one in waiting]
+    assert [isinstance(one, EncoderError) for one in errors] == [False, True, False, True] * 4

@@ -26,7 +26,8 @@ from index.encoder import EncoderError, load_tokenizer
 from index.models import open_pairs
 from index.reader import CROSSED
 from index.saying import said_of
-from service.answer import Answer, Index, ask
+from service.answer import Answer, ask
+from service.finding import Index
 from tests.laws.corpora import Files, folders, made, share
 from tests.laws.standin import StandIn
 

@@ -14,7 +14,8 @@ from corpus.formats import parse
 from corpus.passages import passages
 from index.encoder import GRAPH_FILE, EncoderError, OnnxEncoder, TextTooLong, read_export
 from index.vectors import nearest
-from service.answer import Index, ask
+from service.answer import ask
+from service.finding import Index
 from tests.laws.corpora import ENORMOUS, PHRASES, made
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ import httpx
 import pytest
 from mcp import Client, StdioServerParameters
 
-from service.answer import Answer, Index, NotFound, Reply
+from service.answer import Answer, NotFound, Reply
+from service.finding import Index
 from service.journal import (
     FILE,
     MOST,

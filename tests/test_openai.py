@@ -23,9 +23,10 @@ from langchain_openai import ChatOpenAI
 from openai.types.responses import ResponseErrorEvent
 
 from index.encoder import EncoderError
-from service.answer import find, settle
+from service.answer import settle
 from service.app import create_app
 from service.doors import openai_asking
+from service.finding import find
 from service.openai_text import NOT_FOUND
 from service.settings import Settings
 from tests.contract import (

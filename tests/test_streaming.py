@@ -20,9 +20,10 @@ import pytest
 from fastapi import Request
 
 from index.encoder import EncoderError
-from service.answer import Index, find, settle
+from service.answer import settle
 from service.doors import streaming
 from service.doors.streaming import Stages
+from service.finding import Index, find
 from tests.contract import DEVELOPER, MARKER, Checked, misfits, opened
 from tests.server import PATIENCE_SECONDS, ROOT, Home, Reply, Server, wait_for
 

@@ -33,7 +33,7 @@ from corpus.formats import parse
 from index.cross_encoder import WEIGHTS, CrossEncoder, Said, layout
 from index.encoder import load_tokenizer
 from index.export import PACKAGED_MODEL, load_model
-from service.answer import Index
+from service.finding import Index
 from service.known import KnownQuestion, read_questions
 from tests.laws.corpora import made
 from tests.laws.standin import StandIn

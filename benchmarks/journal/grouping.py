@@ -31,9 +31,9 @@ import numpy as np
 from benchmarks.quality.sets import OWN, exported
 from index.build import Progress
 from index.encoder import Vector
-from index.question import Question, read_question
+from index.question import Question, read_together
 from index.sameness import alike, together
-from service.answer import Index, understand
+from service.finding import Index, understand
 from service.known import read_questions
 from service.outside import build_index, open_index
 from service.settings import Settings
@@ -75,8 +75,8 @@ def opened(work: Path, name: str, documents: Path) -> Index:
 def read(index: Index, asked: Sequence[Asked]) -> list[Question]:
     """Return the questions as a journal keeps them, read again."""
     snapshot = index.snapshot
-    used = (understand(index, one.question, ())[0] for one in asked)
-    return [read_question(one, index.encoder, snapshot.terms, snapshot.vocabulary) for one in used]
+    used = [understand(index, one.question, ())[0] for one in asked]
+    return read_together(used, index.encoder, snapshot.terms, snapshot.vocabulary)
 
 
 def led(vectors: Vector) -> list[list[int]]:

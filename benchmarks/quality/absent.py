@@ -22,10 +22,11 @@ from rich.console import Console
 from benchmarks.quality import tables
 from benchmarks.quality.run import arguments, folder
 from benchmarks.quality.sets import Set, open_sets
-from index.question import Question, read_question
+from index.question import read_together
 from index.reader import READ, read
 from index.search import Hit, search
-from service.answer import Index, confidence
+from service.answer import confidence
+from service.finding import Index
 from service.known import KnownQuestion
 
 out = Console(highlight=False, soft_wrap=True)
@@ -36,7 +37,7 @@ Scores = dict[str, float]
 def scores(index: Index, question: str, among: NDArray[np.bool_] | None = None) -> Scores:
     """Return what a question gets by cosine alone, by the ranking and by confidence; 0 for nothing found."""
     snapshot = index.snapshot
-    asked: Question = read_question(question, index.encoder, snapshot.terms, snapshot.vocabulary)
+    (asked,) = read_together([question], index.encoder, snapshot.terms, snapshot.vocabulary)
     hits: list[Hit] = search(snapshot, asked, READ, among)
     readings = read(snapshot, asked, hits, index.pairs)
     return {

@@ -10,7 +10,7 @@ from benchmarks.quality.projects import SETS
 from index.build import Progress
 from index.encoder import Encoder, Encoding, OnnxEncoder
 from index.models import is_export
-from service.answer import Index, find
+from service.finding import Index, find
 from service.known import KnownQuestion, read_questions
 from service.outside import build_index, open_index
 from service.settings import Settings
@@ -66,11 +66,11 @@ class Remembering(OnnxEncoder):
         super().__init__(folder)
         self._asked: dict[str, Encoding] = {}
 
-    def encode_question(self, question: str) -> Encoding:
-        """Return the encoding of a question."""
-        if question not in self._asked:
-            self._asked[question] = super().encode_question(question)
-        return self._asked[question]
+    def encode_questions(self, questions: Sequence[str]) -> list[Encoding]:
+        """Return the encodings of some questions."""
+        new = [one for one in dict.fromkeys(questions) if one not in self._asked]
+        self._asked |= zip(new, super().encode_questions(new), strict=True)
+        return [self._asked[one] for one in questions]
 
 
 def exported(model: str, work: Path) -> str:

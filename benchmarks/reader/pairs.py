@@ -18,7 +18,8 @@ from corpus.document import CandidateKind
 from index.columns import KINDS
 from index.quoting import Reading
 from index.saying import said_of
-from service.answer import Index, ask
+from service.answer import ask
+from service.finding import Index
 from service.followup import Turn
 from service.known import KnownQuestion, read_questions
 

@@ -57,7 +57,7 @@ say = Console(stderr=True, highlight=False)
 class Instant(OnnxEncoder):
     """The real tokens with random vectors."""
 
-    def _run(self, texts: Sequence[Tokens]) -> tuple[Vector, Vector]:
+    def _run(self, texts: Sequence[Tokens], _: object = None) -> tuple[Vector, Vector]:
         numbers = np.random.default_rng(int(texts[0].ids.sum()))
         longest = max(len(one.ids) for one in texts)
         vectors = numbers.standard_normal((len(texts), self.export.dimension), dtype=np.float32)

@@ -87,7 +87,7 @@ def search(
     """Show the passages nearest to a question. Exit code 1 when there is none."""
     settings = settings_of(corpus=corpus, data=data, model=model)
     from service import show, wire
-    from service.answer import find
+    from service.finding import find
     from service.outside import open_index
 
     with explained():

@@ -15,10 +15,10 @@ from starlette.responses import Response
 
 from service import openai_replies, schemas
 from service import openai_schemas as oai
-from service.answer import Index
 from service.doors import streaming
 from service.doors.openai_asking import asked_of, chat_events, response_events, unsupported
 from service.doors.replies import TEXTS, json_reply, take_index
+from service.finding import Index
 from service.problems import Refused
 
 router = APIRouter(tags=["openai"])

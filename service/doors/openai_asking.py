@@ -15,9 +15,10 @@ from starlette.concurrency import run_in_threadpool
 
 from service import openai_replies, schemas, wire
 from service import openai_schemas as oai
-from service.answer import Found, Index, Reply, find, settle
+from service.answer import Reply, settle
 from service.doors.feedback import journal_of
 from service.doors.replies import live_of, take_index
+from service.finding import Found, Index, find
 from service.openai_replies import Answered, Begun
 from service.openai_text import Conversation, NotText, conversation, marked
 from service.problems import Refused, invalid, told

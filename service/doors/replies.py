@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
-from service.answer import Index
+from service.finding import Index
 from service.keeper import Keeper
 from service.live import Live
 from service.problems import MEDIA_TYPE, Refused

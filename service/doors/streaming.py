@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from index.snapshot import Snapshot
 from service import schemas, wire
-from service.answer import Found, Reply
+from service.answer import Reply
+from service.finding import Found
 from service.problems import told
 
 MEDIA_TYPE = "text/event-stream"

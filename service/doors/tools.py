@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from service import schemas, wire
-from service.answer import Index, find, settle
+from service.answer import settle
 from service.doors.documents import ListQuery, list_page
 from service.doors.rest import verdict
+from service.finding import Index, find
 from service.followup import Turn
 from service.journal import Note
 from service.live import Live

@@ -67,6 +67,9 @@ class StandIn:
         self._work()
         return _encoding(question)
 
+    def encode_questions(self, questions: Sequence[str]) -> list[Encoding]:
+        return [self.encode_question(one) for one in questions]
+
     def _work(self) -> None:
         if self.broken:
             raise RuntimeError("the encoder is broken")

@@ -31,7 +31,8 @@ from index.snapshot import Snapshot
 from index.store import Store
 from index.terms import K1, B, term_numbers
 from index.vectors import VectorPart, nearest, similarities
-from service.answer import Index, NotFound, Reply, ask
+from service.answer import NotFound, Reply, ask
+from service.finding import Index
 from service.wire import ask_reply
 from tests.laws.corpora import PHRASES, Files, folders, laid, made, published, share
 from tests.laws.standin import WINDOW, StandIn

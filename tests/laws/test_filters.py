@@ -15,7 +15,8 @@ from index.fields import FieldTable, Value
 from index.search import POOL
 from index.snapshot import Snapshot
 from index.store import Store
-from service.answer import Answer, Index, NotFound, ask
+from service.answer import Answer, NotFound, ask
+from service.finding import Index
 from tests.laws.corpora import PHRASES, Files, laid, made, published, share
 from tests.laws.standin import StandIn
 

@@ -15,7 +15,8 @@ from index.build import Progress, build
 from index.plan import plan
 from index.refresh import Reading, rehearse
 from index.store import Store
-from service.answer import Index, ask
+from service.answer import ask
+from service.finding import Index
 from tests.laws.corpora import LARGEST, Files, folders, laid, made, new_manifest, share, sources
 from tests.laws.standin import StandIn
 

@@ -20,7 +20,8 @@ from index.plan import plan
 from index.refresh import Reading, merge_all, refresh
 from index.snapshot import Snapshot
 from index.store import Store
-from service.answer import Index, ask
+from service.answer import ask
+from service.finding import Index
 from tests.laws.corpora import (
     LARGEST,
     NAMES,

@@ -23,7 +23,8 @@ from index.refresh import merge_all
 from index.sections import SectionsWriter
 from index.snapshot import Snapshot
 from index.store import KEPT, Locked, NoIndex, Store
-from service.answer import Index, ask
+from service.answer import ask
+from service.finding import Index
 from tests.laws.corpora import Files, laid, published, share
 from tests.laws.standin import StandIn
 from tests.laws.stopping import stopped_after
