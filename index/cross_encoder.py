@@ -3,7 +3,7 @@
 A cross-encoder (Nogueira and Cho, "Passage Re-ranking with BERT", 2019) sees every word of a question beside
 every word of a candidate, where the encoder has made its vectors of each for itself. It is MiniLM,
 trained on questions with known answers by benchmarks/reader/train.py, as int8 in
-`weights/cross_encoder.onnx`. It reads words, so it goes with any encoder and any index.
+`weights/`. It reads words, so it goes with any encoder and any index.
 
 Each candidate is a run of its own: its score depends on nothing but the question and itself, whatever else is
 read beside it, and nothing is spent on padding.
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from index import graphs
 from index.encoder import EncoderError, load_tokenizer
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -62,17 +62,9 @@ class CrossEncoder:
 
         Raises EncoderError when one of them is missing or cannot be opened.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # The graph was optimized when it was written.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
-            self._session = onnxruntime.InferenceSession(
-                str(folder / GRAPH_FILE), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = graphs.opened(folder / GRAPH_FILE, threads=1)
         except Exception as error:  # both libraries raise families of their own without a common public base
             raise EncoderError(
                 f"the cross-encoder in {folder} cannot be opened ({error}); install Pullquote again, or set "

@@ -18,19 +18,20 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from corpus.document import Span
+from index import graphs
 
 EXPORT_FILE = "encoder.json"
 GRAPH_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 
-GRAPH = 2
-"""How the graph is written. From 2 on a text's vectors are the same to the last bit whatever else is in the
-same batch."""
+BESIDE = 2
+GRAPH = BESIDE
+"""How the graph is written. From 2 on its weights are in a file beside it, and a text's vectors are the same
+to the last bit whatever else is in the same batch."""
 
 TOKEN_SCALE = 127
 """Token vectors are kept as int8, `round(value * 127)`: one byte a dimension; R@1 0.895 against 0.899 for
@@ -110,7 +111,8 @@ def read_export(folder: Path) -> Export:
         raise EncoderError(
             f"{folder} holds no usable encoder export ({error}); run `pullquote index` to make it"
         ) from error
-    for name in (GRAPH_FILE, TOKENIZER_FILE):
+    weights = graphs.weights_of(Path(GRAPH_FILE)).name
+    for name in (GRAPH_FILE, TOKENIZER_FILE, *((weights,) if export.graph >= BESIDE else ())):
         if not (folder / name).is_file():
             raise EncoderError(f"{folder / name} is missing; run `pullquote index` to make it again")
     return export
@@ -197,25 +199,12 @@ class OnnxEncoder:
         self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
         self._vocabulary = self._tokenizer.get_vocab_size()
         self._first_word = self._tokenizer.token_to_id("the") or 0
-        options = onnxruntime.SessionOptions()
         cores = os.cpu_count() or 1
-        options.intra_op_num_threads = min(threads or cores, cores)
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # The graph was optimized when it was written; doing it again costs a third of a second at start.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        # Spinning threads burn a core between questions and slow everything else on the machine.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(folder / GRAPH_FILE), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = graphs.opened(folder / GRAPH_FILE, min(threads or cores, cores))
         except Exception as error:  # onnxruntime raises its own family without a common public base
             raise EncoderError(f"{folder / GRAPH_FILE} cannot be opened: {error}") from error
-        # Of a batch of documents the runtime would keep some 220 MB for the next one, which may never come.
-        # Giving it back takes a tenth of the time that the batch takes.
-        self._for_documents = onnxruntime.RunOptions()
-        self._for_documents.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._for_documents = graphs.giving_back()
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens not counted."""
@@ -271,7 +260,7 @@ class OnnxEncoder:
         self,
         texts: Sequence[Tokens],
         progress: Callable[[int], None] | None = None,
-        options: onnxruntime.RunOptions | None = None,
+        options: graphs.RunOptions | None = None,
     ) -> list[Encoding]:
         found: list[Encoding | None] = [None] * len(texts)
         for batch in batches([len(text.ids) for text in texts]):
@@ -287,7 +276,7 @@ class OnnxEncoder:
         return [encoding for encoding in found if encoding is not None]
 
     def _run(
-        self, texts: Sequence[Tokens], options: onnxruntime.RunOptions | None = None
+        self, texts: Sequence[Tokens], options: graphs.RunOptions | None = None
     ) -> tuple[Vector, Vector]:
         """Return vectors (batch, dimension) and token vectors (batch, longest, token_dimension)."""
         longest = max(len(text.ids) for text in texts)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from index.encoder import (
@@ -34,6 +33,7 @@ from index.encoder import (
     quantize,
     tokenize,
 )
+from index.graphs import optimize
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -326,9 +326,4 @@ def _write_graph(model: SentenceTransformer, projection: NDArray[np.float32], pa
                 external_data=False,
                 verbose=False,
             )
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.optimized_model_filepath = str(path)
-        # "Extended" is the last level that holds on any processor; the next one is made for this machine.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        onnxruntime.InferenceSession(str(raw), options, providers=["CPUExecutionProvider"])
+        optimize(raw, path)

@@ -91,7 +91,7 @@ def test_a_score_depends_on_nothing_else(others: list[str], question: str) -> No
         assert set(pool.map(lambda _: pairs.score(question, LAMP), range(8))) == {first}
 
 
-@pytest.mark.parametrize("name", [GRAPH_FILE, "tokenizer.json"])
+@pytest.mark.parametrize("name", [GRAPH_FILE, "cross_encoder.weights", "tokenizer.json"])
 def test_missing_or_damaged_weights(name: str, tmp_path: Path) -> None:
     """What cannot be opened says what to do; it is never left out in silence."""
     shutil.copytree(WEIGHTS, tmp_path / "weights")

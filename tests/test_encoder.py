@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from corpus.formats import parse
 from corpus.passages import passages
 from index.encoder import GRAPH_FILE, EncoderError, OnnxEncoder, TextTooLong, read_export
+from index.graphs import weights_of
 from index.vectors import nearest
 from service.answer import ask
 from service.finding import Index
@@ -159,6 +160,15 @@ def test_damaged_exports(tmp_path: Path, exported_encoder: Path) -> None:
     for path in exported_encoder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     assert read_export(tmp_path) == read_export(exported_encoder)
+    weights = weights_of(tmp_path / GRAPH_FILE)
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:1000])
+    with pytest.raises(EncoderError, match="cannot be opened"):
+        OnnxEncoder(tmp_path)
+    weights.unlink()
+    with pytest.raises(EncoderError, match=rf"{weights.name} is missing"):
+        OnnxEncoder(tmp_path)
+    weights.write_bytes(whole)
     (tmp_path / GRAPH_FILE).write_bytes(b"no graph")
     with pytest.raises(EncoderError, match=GRAPH_FILE):
         OnnxEncoder(tmp_path)

@@ -1,4 +1,4 @@
-"""Writes the trained network as the graph that the product runs: index/weights/cross_encoder.onnx.
+"""Writes the trained network as the graph that the product runs: index/weights.
 
     python benchmarks/reader/graph.py NETWORK [--out FOLDER]
 
@@ -15,13 +15,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks.reader.network import Network, load
 from index.cross_encoder import GRAPH_FILE, TOKENIZER_FILE, WEIGHTS
 from index.export import PACKAGED_MODEL, load_model
+from index.graphs import optimize
 
 OPSET = 17
 
@@ -45,11 +45,7 @@ def write(network: Network, tokenizer: Path, folder: Path) -> None:
                 dynamo=False,
             )
         quantize_dynamic(raw, small, weight_type=QuantType.QInt8, per_channel=True)
-        options = onnxruntime.SessionOptions()
-        options.optimized_model_filepath = str(folder / GRAPH_FILE)
-        # "Extended" is the last level that holds on any processor; the next one is made for this machine.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        onnxruntime.InferenceSession(str(small), options, providers=["CPUExecutionProvider"])
+        optimize(small, folder / GRAPH_FILE)
     (folder / TOKENIZER_FILE).write_bytes(tokenizer.read_bytes())
 
 
