@@ -59,8 +59,8 @@ def opened(graph: Path, threads: int) -> onnxruntime.InferenceSession:
 def giving_back() -> RunOptions:
     """Return the options of a call that keeps no memory for the next one.
 
-    Of a batch of documents the runtime would keep some 220 MB for the next one, which may never come. Giving it
-    back takes a tenth of the time that the batch takes.
+    Of a batch of documents the runtime would keep some 220 MB for the next one, which may never come. Giving
+    it back takes a tenth of the time that the batch takes.
     """
     options = RunOptions()
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
