@@ -11,8 +11,11 @@ read beside it, and nothing is spent on padding.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -50,12 +53,12 @@ class Said:
 class PairScorer(Protocol):
     """Says how well a candidate answers a question."""
 
-    def score(self, question: str, said: Said) -> float:
-        """Return the logit that `said` answers `question`, against that nothing does."""
+    def score(self, question: str, said: Sequence[Said]) -> list[float]:
+        """Return for each of `said` the logit that it answers `question`, against that nothing does."""
 
 
 class CrossEncoder:
-    """The trained cross-encoder on ONNX Runtime; one core a question, calls from any thread."""
+    """The trained cross-encoder on ONNX Runtime; one core a candidate, calls from any thread."""
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
         """Open the graph and the tokenizer in `folder`.
@@ -65,14 +68,23 @@ class CrossEncoder:
         try:
             self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
             self._session = graphs.opened(folder / GRAPH_FILE, threads=1)
+            self._readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="cross-encoder")
         except Exception as error:  # both libraries raise families of their own without a common public base
             raise EncoderError(
                 f"the cross-encoder in {folder} cannot be opened ({error}); install Pullquote again, or set "
                 "PULLQUOTE_READER=plain to do without it"
             ) from error
 
-    def score(self, question: str, said: Said) -> float:
-        """Return the logit that `said` answers `question`, against that nothing does."""
+    def score(self, question: str, said: Sequence[Said]) -> list[float]:
+        """Return for each of `said` the logit that it answers `question`, against that nothing does.
+
+        Several are read side by side, on as many cores as there are; all who ask share them.
+        """
+        if len(said) == 1:
+            return [self._score(question, said[0])]
+        return list(self._readers.map(partial(self._score, question), said))
+
+    def _score(self, question: str, said: Said) -> float:
         ids, types = layout(self._tokenizer, question, said)
         inputs = {"input_ids": ids[None], "token_type_ids": types[None]}
         (found,) = self._session.run(["logit"], inputs)

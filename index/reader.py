@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from corpus.document import BlockKind, CandidateKind
 from index.columns import BLOCKS, KINDS, NONE, TERM_FIELDS, TOKEN_FIELDS, span_at
-from index.cross_encoder import PairScorer, Said
+from index.cross_encoder import PairScorer
 from index.evidence import Evidence, gather, near_to, pairs
 from index.matching import range_max
 from index.question import Question
@@ -151,14 +151,13 @@ def _crossed(
     snapshot: Snapshot, question: Question, evidence: Evidence, first: NDArray[np.int64], pairs: PairScorer
 ) -> list[float]:
     """Return the logit of each of the first candidates; what says the same is read once."""
-    known: dict[Said, float] = {}
-    found = []
-    for at in first.tolist():
-        said = said_of(snapshot, evidence.hits[evidence.of[at]].passage, evidence.candidates[at])
-        if said not in known:
-            known[said] = pairs.score(question.text, said)
-        found.append(known[said])
-    return found
+    said = [
+        said_of(snapshot, evidence.hits[evidence.of[at]].passage, evidence.candidates[at])
+        for at in first.tolist()
+    ]
+    different = list(dict.fromkeys(said))
+    known = dict(zip(different, pairs.score(question.text, different), strict=True))
+    return [known[one] for one in said]
 
 
 def _agreed(

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from corpus.document import Span
-from index.company import Company
 from index.cross_encoder import PairScorer
 from index.encoder import Encoder
 from index.fields import Wanted
@@ -17,6 +16,7 @@ from index.reader import READ
 from index.search import Hit, search
 from index.snapshot import Snapshot
 from index.vocabulary import Rewrite, rewrite
+from service.company import Company
 from service.followup import Turn, complete
 
 SIDE_BY_SIDE = min(os.cpu_count() or 1, 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,9 +51,9 @@ class Telling:
         self.logits, self.other = logits, other
         self.read: list[Said] = []
 
-    def score(self, _: str, said: Said) -> float:
-        self.read.append(said)
-        return self.logits.get(said.words, self.other)
+    def score(self, _: str, said: Sequence[Said]) -> list[float]:
+        self.read += said
+        return [self.logits.get(one.words, self.other) for one in said]
 
 
 @given(WORDS, WORDS, WORDS, WORDS)
@@ -71,13 +72,13 @@ def test_layout(question: str, words: str, headings: str, before: str) -> None:
 
 def test_known_logit(pairs: CrossEncoder) -> None:
     """The weights that the constants beside it were fitted with."""
-    assert pairs.score("What does the harbour lamp burn?", LAMP) == pytest.approx(KNOWN, abs=0.05)
+    assert pairs.score("What does the harbour lamp burn?", [LAMP]) == pytest.approx([KNOWN], abs=0.05)
 
 
 def test_answers_are_told_from_what_is_near(pairs: CrossEncoder) -> None:
-    right = pairs.score("What does the harbour lamp burn?", LAMP)
+    (right,) = pairs.score("What does the harbour lamp burn?", [LAMP])
     for question in ("How tall is the harbour lamp?", "Who owns the fish market?", "When is high tide?"):
-        assert pairs.score(question, LAMP) < right - 1, question
+        assert pairs.score(question, [LAMP])[0] < right - 1, question
 
 
 @given(st.lists(WORDS, min_size=1, max_size=4), WORDS)
@@ -85,10 +86,12 @@ def test_answers_are_told_from_what_is_near(pairs: CrossEncoder) -> None:
 def test_a_score_depends_on_nothing_else(others: list[str], question: str) -> None:
     """What is read before, and at the same time from other threads, changes no logit."""
     pairs = CrossEncoder()
-    first = pairs.score(question, LAMP)
+    (first,) = pairs.score(question, [LAMP])
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda other: pairs.score(other, Said(other, "", "")), others))
-        assert set(pool.map(lambda _: pairs.score(question, LAMP), range(8))) == {first}
+        list(pool.map(lambda other: pairs.score(other, [Said(other, "", ""), LAMP]), others))
+        company = [Said(other, "", "") for other in others]
+        found = pool.map(lambda _: pairs.score(question, [*company, LAMP])[-1], range(8))
+        assert set(found) == {first}
 
 
 @pytest.mark.parametrize("name", [GRAPH_FILE, "cross_encoder.weights", "tokenizer.json"])
@@ -165,7 +168,7 @@ def test_a_broken_one_raises(tmp_path: Path) -> None:
     """It never looks like NotFound."""
 
     class Broken:
-        def score(self, *_: object) -> float:
+        def score(self, *_: object) -> list[float]:
             raise RuntimeError("broken")
 
     held = made({"lamps.md": TEXT}, tmp_path / "one")

@@ -103,7 +103,8 @@ def test_an_address_takes_the_same_filter(
     searched = request_.get("/v1/search", q=QUESTION, top_k=50, field=pairs(fields))
     assert found(searched) == expected
     asked = request_.get("/v1/ask", q=QUESTION, top_k=50, field=pairs(fields))
-    assert asked["passages"] == searched["passages"]
+    names = [{one["passage_id"] for one in reply["passages"]} for reply in (asked, searched)]
+    assert names[0] == names[1], "the same passages, in an order of their own"
     by_body = request_.ask(QUESTION, top_k=50, filter={"fields": fields})
     assert {**asked, "took_ms": 0} == {**by_body, "took_ms": 0}
 

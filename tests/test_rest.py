@@ -66,7 +66,18 @@ def test_asking_by_address_answers_as_by_body(request_: Checked) -> None:
     by_address = request_.get("/v1/ask", q=DEVELOPER, top_k=3)
     by_body = request_.ask(DEVELOPER, top_k=3)
     assert {**by_address, "took_ms": 0} == {**by_body, "took_ms": 0}
-    assert request_.get("/v1/search", q=DEVELOPER, top_k=3)["passages"] == by_body["passages"]
+
+
+def test_a_search_reads_nothing(request_: Checked) -> None:
+    """It finds the passages that are read for an answer, and says nothing of where in them the answer is."""
+    found, asked = request_.get("/v1/search", q=DEVELOPER, top_k=50), request_.ask(DEVELOPER, top_k=50)
+    assert set(found["took_ms"]) == {"total", "encode", "search"} and "read" in asked["took_ms"]
+    assert all(one["highlights"] == [] for one in found["passages"])
+    assert any(one["highlights"] for one in asked["passages"])
+    ids = [{one["passage_id"] for one in reply["passages"]} for reply in (found, asked)]
+    assert ids[0] == ids[1] and len(ids[0]) == len(found["passages"])
+    scores = [one["score"] for one in found["passages"]]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_the_entity_tag_stands_for_question_index_and_settings(request_: Checked, shelf: Home) -> None:

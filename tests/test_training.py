@@ -211,4 +211,4 @@ def test_the_graph_says_what_the_network_says(pretrained: Path, tmp_path: Path) 
         ids, types = layout(TOKENIZER, question, said)
         with torch.no_grad():
             expected = float(network(torch.from_numpy(ids)[None], torch.from_numpy(types)[None]))
-        assert graph.score(question, said) == pytest.approx(expected, abs=0.1)
+        assert graph.score(question, [said]) == pytest.approx([expected], abs=0.1)

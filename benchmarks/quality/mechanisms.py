@@ -110,8 +110,8 @@ MECHANISMS: dict[str, tuple[Patch, ...]] = {
     "clauses": (constant("index.quoting", "_narrowed", _whole_sentence),),
     "synonyms": (Patch("index.evidence", "synonyms", _no_synonyms),),
     "lists": (Patch("index.quoting", "_listed", _no_list),),
-    "follow-ups": (Patch("service.answer", "complete", _plain_rewrite),),
-    "corrected spelling": (Patch("service.answer", "rewrite", _plain_rewrite),),
+    "follow-ups": (Patch("service.finding", "complete", _plain_rewrite),),
+    "corrected spelling": (Patch("service.finding", "rewrite", _plain_rewrite),),
 }
 """Each mechanism and the patches that switch it off. Features that the reader lost are left out of
 `without`; every other name must exist (tests/test_evaluate.py)."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.company import Company
+from service.company import Company
 
 
 class Doubler:
