@@ -1,8 +1,8 @@
 """Networks as the light runtime takes them: a small graph, and its weights in a file beside it.
 
 The runtime maps the weights instead of reading them: what is never used, such as the vectors of words that
-nobody writes, takes no memory, and processes that serve the same folder share the rest. The encoder and the
-cross-encoder together take 100 MB less than from one file each, and open in half the time.
+nobody writes, takes no memory, and processes that serve the same folder share the rest. A server of the
+article takes 260 MB with encoder and cross-encoder, 160 of them its own; from one file each 289 and 222.
 """
 
 from __future__ import annotations

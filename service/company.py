@@ -99,10 +99,14 @@ class Company(Generic[Item, Done]):
             found = self._work([one.item for one in batch])
             for one, done in zip(batch, found, strict=True):
                 one.done.append(done)
-        except BaseException as error:
+        except Exception as error:
             if len(batch) == 1:
                 batch[0].error = error
                 return
             for one in batch:
                 one.done.clear()
                 self._do([one])
+        except BaseException as error:
+            # The program is told to end: nothing is tried again, and nobody is left waiting.
+            for one in batch:
+                one.error = error

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.quality.sets import SQUAD_HELD_OUT, article_of
+from benchmarks.reader import train as train_module
 from benchmarks.reader.graph import write
 from benchmarks.reader.network import Network, load, save
 from benchmarks.reader.packed import Asked, Candidate, Packed, pack, read
@@ -30,6 +31,7 @@ from benchmarks.reader.train import (
     train,
 )
 from corpus.formats import parse
+from index import reader
 from index.cross_encoder import WEIGHTS, CrossEncoder, Said, layout
 from index.encoder import load_tokenizer
 from index.export import PACKAGED_MODEL, load_model
@@ -121,6 +123,10 @@ def test_steps(questions: list[list[bool]], seed: int) -> None:
         assert all(packed.firsts[number] <= one < packed.firsts[number + 1] for one in shown)
         assert [bool(packed.right[one]) for one in shown] == [True] * first + [False] * (len(shown) - first)
         assert (first > 0) == any(right) and first <= min(2, sum(right))
+
+
+def test_training_looks_for_the_best_as_the_product_does() -> None:
+    assert train_module.CROSS_WEIGHT == reader.CROSS_WEIGHT
 
 
 def test_what_is_packed_is_what_the_product_reads(tmp_path: Path) -> None:

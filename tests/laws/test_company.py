@@ -91,3 +91,30 @@ def test_who_comes_meanwhile_goes_together() -> None:
 def test_one_alone_gets_its_error() -> None:
     with pytest.raises(ValueError, match="-1 is negative"):
         Company(Doubler(), at_once=1, most=4)(-1)
+
+
+def test_told_to_end_nobody_waits() -> None:
+    """What is no error of an item ends everybody's call, and nothing is tried again."""
+    begun, go_on = threading.Event(), threading.Event()
+    tried = []
+
+    def work(items: Sequence[int]) -> Sequence[int]:
+        tried.append(len(items))
+        begun.set()
+        assert go_on.wait(10)
+        if len(tried) > 1:
+            raise KeyboardInterrupt
+        return items
+
+    company = Company(work, at_once=1, most=16)
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(company, 0)
+        assert begun.wait(10)
+        others = [threads.submit(company, number) for number in range(1, 4)]
+        deadline = time.monotonic() + 10
+        while company.waiting < 3 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        go_on.set()
+        assert first.result(10) == 0
+        assert [type(one.exception(10)) for one in others] == [KeyboardInterrupt] * 3
+    assert tried == [1, 3]
