@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.commands import asking, journal, keeping, mcp, serving
+from service.commands import asking, benching, journal, keeping, mcp, serving
 
 app = typer.Typer(
     name="pullquote",
@@ -19,6 +19,7 @@ app.command()(keeping.watch)
 app.command()(asking.ask)
 app.command()(asking.search)
 app.command("eval")(asking.evaluate)
+app.command()(benching.bench)
 app.command()(keeping.verify)
 app.command()(keeping.snapshots)
 app.command()(keeping.rollback)

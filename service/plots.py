@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from service.bench import Load
+
 INK, MUTED, ACCENT = "#1f2933", "#9aa5b1", "#0b6e99"
 STYLE = {
     "svg.hashsalt": "pullquote",  # the same figures give the same bytes
@@ -81,6 +83,43 @@ def right_by_type(types: Mapping[str, Figures]) -> str:
         axes.set_yticks(places, [name[:40] for name in names])
         axes.set(xlim=(0, 1.06), xlabel="right in all")
         return _address(figure)
+
+
+def within(loads: Sequence[Load]) -> str:
+    """Return which share of the questions was answered within so many milliseconds, a line for each load."""
+    with _style():
+        figure, axes = _axes(4.6, 3.4)
+        for load in loads:
+            times = load.milliseconds
+            shares = [(number + 1) / len(times) for number in range(len(times))]
+            kind = ACCENT if load.kind == "ask" else INK
+            axes.plot(
+                times, shares, color=kind, linestyle="-" if load.clients == 1 else "--", label=_named(load)
+            )
+        axes.set(xscale="log", ylim=(0, 1.02), xlabel="milliseconds", ylabel="share of the questions")
+        axes.legend(frameon=False, loc="lower right")
+        return _address(figure)
+
+
+def stages(loads: Sequence[Load], names: Sequence[str]) -> str:
+    """Return a bar for each load of one question at a time, made of the medians of its stages."""
+    with _style():
+        alone = [load for load in loads if load.clients == 1]
+        figure, axes = _axes(4.6, 0.9 + 0.6 * len(alone))
+        for place, load in enumerate(alone):
+            left = 0.0
+            for name, color in zip(names, (INK, ACCENT, MUTED), strict=False):
+                width = load.stages.get(name, 0.0)
+                axes.barh([place], [width], left=left, color=color, label=name if place == 0 else None)
+                left += width
+        axes.set_yticks(range(len(alone)), [load.kind for load in alone])
+        axes.set(xlabel="milliseconds")
+        axes.legend(frameon=False, ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        return _address(figure)
+
+
+def _named(load: Load) -> str:
+    return f"{load.kind}, {load.clients} at a time"
 
 
 @contextmanager
