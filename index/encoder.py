@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -26,12 +27,13 @@ from index import graphs
 
 EXPORT_FILE = "encoder.json"
 GRAPH_FILE = "model.onnx"
+QUESTION_GRAPH_FILE = "questions.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 
 BESIDE = 2
-GRAPH = BESIDE
+GRAPH = 3
 """How the graph is written. From 2 on its weights are in a file beside it, and a text's vectors are the same
-to the last bit whatever else is in the same batch."""
+to the last bit whatever else is in the same batch; from 3 on questions may have a graph of their own."""
 
 TOKEN_SCALE = 127
 """Token vectors are kept as int8, `round(value * 127)`: one byte a dimension; R@1 0.895 against 0.899 for
@@ -93,6 +95,13 @@ class Export:
     document_prompt: str
     graph: int = 1
     """The GRAPH it was written as: older ones are as good, but are made again with the next index."""
+    questions: str = ""
+    """SHA-256 of what questions are encoded with beyond the model; "" where they have no own graph."""
+
+    @property
+    def question_graph(self) -> str:
+        """Return the name of the graph that questions are encoded with."""
+        return QUESTION_GRAPH_FILE if self.questions else GRAPH_FILE
 
     def write(self, folder: Path) -> None:
         """Write `encoder.json` into `folder`."""
@@ -111,8 +120,9 @@ def read_export(folder: Path) -> Export:
         raise EncoderError(
             f"{folder} holds no usable encoder export ({error}); run `pullquote index` to make it"
         ) from error
-    weights = graphs.weights_of(Path(GRAPH_FILE)).name
-    for name in (GRAPH_FILE, TOKENIZER_FILE, *((weights,) if export.graph >= BESIDE else ())):
+    used = {GRAPH_FILE, export.question_graph}
+    weights = {graphs.weights_of(Path(name)).name for name in used if export.graph >= BESIDE}
+    for name in sorted({TOKENIZER_FILE} | used | weights):
         if not (folder / name).is_file():
             raise EncoderError(f"{folder / name} is missing; run `pullquote index` to make it again")
     return export
@@ -199,12 +209,27 @@ class OnnxEncoder:
         self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
         self._vocabulary = self._tokenizer.get_vocab_size()
         self._first_word = self._tokenizer.token_to_id("the") or 0
+        self._folder = folder
         cores = os.cpu_count() or 1
-        try:
-            self._session = graphs.opened(folder / GRAPH_FILE, min(threads or cores, cores))
-        except Exception as error:  # onnxruntime raises its own family without a common public base
-            raise EncoderError(f"{folder / GRAPH_FILE} cannot be opened: {error}") from error
+        self._threads = min(threads or cores, cores)
+        self._sessions: dict[str, graphs.InferenceSession] = {}
+        self._opening = threading.Lock()
+        self._session(self.export.question_graph)
         self._for_documents = graphs.giving_back()
+
+    def _session(self, name: str) -> graphs.InferenceSession:
+        """Return the session on a graph, opened when first asked for: not every server encodes documents.
+
+        Raises EncoderError when it cannot be opened.
+        """
+        with self._opening:
+            if name not in self._sessions:
+                path = self._folder / name
+                try:
+                    self._sessions[name] = graphs.opened(path, self._threads)
+                except Exception as error:  # onnxruntime's own family has no common public base
+                    raise EncoderError(f"{path} cannot be opened: {error}") from error
+            return self._sessions[name]
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens not counted."""
@@ -235,7 +260,7 @@ class OnnxEncoder:
         prompt = self.export.document_prompt
         tokens = [tokenize(self._tokenizer, text, prompt) for text in texts]
         check_window(tokens, texts, self.export)
-        return self._encode(tokens, progress, self._for_documents)
+        return self._encode(GRAPH_FILE, tokens, progress, self._for_documents)
 
     def encode_question(self, question: str) -> Encoding:
         """Return the encoding of one question; beyond the window, the mean of its windows' vectors."""
@@ -244,7 +269,8 @@ class OnnxEncoder:
     def encode_questions(self, questions: Sequence[str]) -> list[Encoding]:
         """Return the encodings of several questions, each the same to the last bit as alone."""
         split = [self._split(one) for one in questions]
-        encodings = iter(self._encode([tokens for _, own in split for tokens in own]))
+        every = [tokens for _, own in split for tokens in own]
+        encodings = iter(self._encode(self.export.question_graph, every))
         return [_joined(spans, list(islice(encodings, len(spans)))) for spans, _ in split]
 
     def _split(self, question: str) -> tuple[list[Span], list[Tokens]]:
@@ -258,13 +284,15 @@ class OnnxEncoder:
 
     def _encode(
         self,
+        graph: str,
         texts: Sequence[Tokens],
         progress: Callable[[int], None] | None = None,
         options: graphs.RunOptions | None = None,
     ) -> list[Encoding]:
         found: list[Encoding | None] = [None] * len(texts)
+        session = self._session(graph)
         for batch in batches([len(text.ids) for text in texts]):
-            vectors, tokens = self._run([texts[number] for number in batch], options)
+            vectors, tokens = self._run(session, [texts[number] for number in batch], options)
             for row, number in enumerate(batch):
                 words = texts[number].words
                 kept = tokens[row, : len(words)][words]
@@ -276,7 +304,10 @@ class OnnxEncoder:
         return [encoding for encoding in found if encoding is not None]
 
     def _run(
-        self, texts: Sequence[Tokens], options: graphs.RunOptions | None = None
+        self,
+        session: graphs.InferenceSession,
+        texts: Sequence[Tokens],
+        options: graphs.RunOptions | None = None,
     ) -> tuple[Vector, Vector]:
         """Return vectors (batch, dimension) and token vectors (batch, longest, token_dimension)."""
         longest = max(len(text.ids) for text in texts)
@@ -287,7 +318,7 @@ class OnnxEncoder:
             mask[row, : len(text.ids)] = 1
         values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         feed = {name: values[name] for name in self.export.inputs}
-        vectors, tokens = self._session.run(["vector", "tokens"], feed, options)
+        vectors, tokens = session.run(["vector", "tokens"], feed, options)
         return np.asarray(vectors, dtype=np.float32), np.asarray(tokens, dtype=np.float32)
 
 

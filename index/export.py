@@ -5,6 +5,7 @@ The only module that imports torch, and only inside functions: the serving proce
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import logging
@@ -19,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index import low_rank
 from index.encoder import (
     GRAPH,
     GRAPH_FILE,
+    QUESTION_GRAPH_FILE,
     TOKENIZER_FILE,
     EncoderError,
     Encoding,
@@ -34,6 +37,7 @@ from index.encoder import (
     tokenize,
 )
 from index.graphs import optimize
+from index.shared_weights import share
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -196,6 +200,12 @@ def export_model(model: SentenceTransformer, name: str, folder: Path) -> Export:
     projection = _fit_projection(model)
     np.save(folder / "projection.npy", projection)
     _write_graph(model, projection, folder / GRAPH_FILE)
+    questions = low_rank.digest_for(model[0].auto_model) if hasattr(model[0], "auto_model") else ""
+    if questions:
+        changed = copy.deepcopy(model)
+        low_rank.change(changed[0].auto_model)
+        _write_graph(changed, projection, folder / QUESTION_GRAPH_FILE)
+        share(folder / QUESTION_GRAPH_FILE, folder / GRAPH_FILE)
     prompts = model.prompts or {}
     special = model.tokenizer.num_special_tokens_to_add()
     query, document = prompts.get("query", ""), prompts.get("document", "")
@@ -211,6 +221,7 @@ def export_model(model: SentenceTransformer, name: str, folder: Path) -> Export:
         query_prompt=query,
         document_prompt=document,
         graph=GRAPH,
+        questions=questions,
     )
     export.write(folder)
     return export

@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnxruntime
-from onnxruntime import RunOptions
+from onnxruntime import InferenceSession, RunOptions
 
-__all__ = ["RunOptions", "giving_back", "opened", "optimize", "weights_of"]
+__all__ = ["InferenceSession", "RunOptions", "giving_back", "opened", "optimize", "weights_of"]
 
 WEIGHTS_SUFFIX = ".weights"
 SMALL_BYTES = 1024
@@ -37,10 +37,10 @@ def optimize(source: Path, graph: Path) -> None:
     )
     # "Extended" is the last level that holds on any processor; the next one is made for this machine.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
 
 
-def opened(graph: Path, threads: int) -> onnxruntime.InferenceSession:
+def opened(graph: Path, threads: int) -> InferenceSession:
     """Return a session on a graph; `threads` is how many cores one call may use.
 
     Raises whatever the runtime raises: it has a family of errors without a common public base.
@@ -53,7 +53,7 @@ def opened(graph: Path, threads: int) -> onnxruntime.InferenceSession:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # Spinning threads burn a core between questions and slow everything else on the machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def giving_back() -> RunOptions:

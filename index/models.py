@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+from index import low_rank
 from index.cross_encoder import CrossEncoder
 from index.encoder import (
     EXPORT_FILE,
@@ -72,7 +73,13 @@ def building_encoder(store: Store, model: str, *, fresh: bool, changed_bytes: in
         return OnnxEncoder(found[0])
     from index.export import TorchEncoder, export_model, load_model, source_digest
 
-    current = found is not None and found[1].graph == GRAPH and found[1].source == source_digest(model)
+    current = (
+        found is not None
+        and found[1].graph == GRAPH
+        and found[1].source == source_digest(model)
+        # Weights that the changes for questions were not learned for have none.
+        and found[1].questions in ("", low_rank.digest())
+    )
     if found is not None and current and not fresh and changed_bytes < LARGE_CHANGE_BYTES:
         return OnnxEncoder(found[0])
     loaded = load_model(model)

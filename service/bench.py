@@ -7,6 +7,7 @@ import json
 import os
 import random
 import resource
+import statistics
 import sys
 import threading
 import time
@@ -15,8 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from index.snapshot import Snapshot
 from service.answer import ask
@@ -62,8 +61,9 @@ class Load:
     """Medians of the stages' milliseconds."""
 
     def percentile(self, share: float) -> float:
-        """Return the milliseconds that this share of the questions took at most."""
-        return float(np.quantile(self.milliseconds, share))
+        """Return the milliseconds within which at least this share of the questions was answered."""
+        last = len(self.milliseconds) - 1
+        return self.milliseconds[min(last, int(share * len(self.milliseconds)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ def _load(kind: str, put: Put, fresh: _Fresh, clients: int, seconds: float) -> L
         list(pool.map(client, range(clients)))
     took = time.perf_counter() - begun
     names = dict.fromkeys(name for one in stages for name in one)
-    medians = {name: float(np.median([one.get(name, 0.0) for one in stages])) for name in names}
+    medians = {name: statistics.median(one.get(name, 0.0) for one in stages) for name in names}
     return Load(kind, clients, len(milliseconds) / took, sorted(milliseconds), medians)
 
 

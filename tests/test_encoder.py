@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 
 from corpus.formats import parse
 from corpus.passages import passages
-from index.encoder import GRAPH_FILE, EncoderError, OnnxEncoder, TextTooLong, read_export
+from index import low_rank
+from index.encoder import (
+    GRAPH_FILE,
+    QUESTION_GRAPH_FILE,
+    EncoderError,
+    OnnxEncoder,
+    TextTooLong,
+    read_export,
+)
 from index.graphs import weights_of
 from index.vectors import nearest
 from service.answer import ask
@@ -66,7 +75,8 @@ def _model(exported_encoder: Path) -> SentenceTransformer:
 
 
 def test_first_numbers(encoder: OnnxEncoder) -> None:
-    vector = encoder.encode_question("hello world").vector
+    (encoding,) = encoder.encode_documents(["hello world"])
+    vector = encoding.vector
     assert vector.shape == (384,)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     assert vector[:5] == pytest.approx([-0.0345, 0.0310, 0.0067, 0.0261, -0.0394], abs=1e-3)
@@ -76,7 +86,37 @@ def test_parity_of_vectors(encoder: OnnxEncoder, model: SentenceTransformer) -> 
     expected = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
     for text, vector, encoding in zip(TEXTS, expected, encoder.encode_documents(TEXTS), strict=True):
         assert float(vector @ encoding.vector) >= LEAST_COSINE, text
-        assert float(vector @ encoder.encode_question(text).vector) >= LEAST_COSINE, text
+
+
+def test_questions_are_encoded_with_their_changes(encoder: OnnxEncoder, model: SentenceTransformer) -> None:
+    """As sentence-transformers does with the learned changes added to its weights; not far from without."""
+    changed = copy.deepcopy(model)
+    low_rank.change(changed[0].auto_model)
+    expected = changed.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
+    found = np.stack([one.vector for one in encoder.encode_questions(TEXTS)])
+    assert ((found * expected).sum(axis=1) >= LEAST_COSINE).all()
+    plain = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
+    assert (found * plain).sum(axis=1).max() < LEAST_COSINE < 1
+    assert (found * plain).sum(axis=1).min() > 0.5
+
+
+def test_what_both_graphs_have_in_common_is_kept_once(exported_encoder: Path) -> None:
+    """The vectors of the vocabulary's words are half of all weights and serve documents and questions."""
+    documents = weights_of(exported_encoder / GRAPH_FILE).stat().st_size
+    questions = weights_of(exported_encoder / QUESTION_GRAPH_FILE).stat().st_size
+    assert questions < documents / 2
+
+
+def test_changes_are_for_the_weights_they_were_learned_for(
+    model: SentenceTransformer, exported_encoder: Path
+) -> None:
+    import torch
+
+    network = copy.deepcopy(model[0].auto_model)
+    assert low_rank.digest_for(network) == low_rank.digest() == read_export(exported_encoder).questions
+    with torch.no_grad():
+        network.encoder.layer[0].output.dense.bias[0] += 1
+    assert low_rank.digest_for(network) == ""
 
 
 def test_parity_of_tokens(encoder: OnnxEncoder, model: SentenceTransformer, exported_encoder: Path) -> None:
@@ -160,18 +200,19 @@ def test_damaged_exports(tmp_path: Path, exported_encoder: Path) -> None:
     for path in exported_encoder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     assert read_export(tmp_path) == read_export(exported_encoder)
-    weights = weights_of(tmp_path / GRAPH_FILE)
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[:1000])
-    with pytest.raises(EncoderError, match="cannot be opened"):
-        OnnxEncoder(tmp_path)
-    weights.unlink()
-    with pytest.raises(EncoderError, match=rf"{weights.name} is missing"):
-        OnnxEncoder(tmp_path)
-    weights.write_bytes(whole)
+    for name in (GRAPH_FILE, QUESTION_GRAPH_FILE):
+        weights = weights_of(tmp_path / name)
+        whole = weights.read_bytes()
+        weights.write_bytes(whole[:1000])
+        with pytest.raises(EncoderError, match="cannot be opened"):
+            OnnxEncoder(tmp_path)
+        weights.unlink()
+        with pytest.raises(EncoderError, match=rf"{weights.name} is missing"):
+            OnnxEncoder(tmp_path)
+        weights.write_bytes(whole)
     (tmp_path / GRAPH_FILE).write_bytes(b"no graph")
     with pytest.raises(EncoderError, match=GRAPH_FILE):
-        OnnxEncoder(tmp_path)
+        OnnxEncoder(tmp_path).encode_documents(["one"])
     (tmp_path / GRAPH_FILE).unlink()
     with pytest.raises(EncoderError, match="missing"):
         OnnxEncoder(tmp_path)
@@ -184,7 +225,8 @@ def test_the_article_finds_itself(encoder: OnnxEncoder, tmp_path: Path) -> None:
     found = passages(document, encoder.count_tokens, window=encoder.export.window)
     assert len(found) == held.passages > 10
     for row, passage in enumerate(found):
-        rows, similar = nearest(held.by_passage, encoder.encode_question(passage.embedded).vector, 1)
+        (own,) = encoder.encode_documents([passage.embedded])
+        rows, similar = nearest(held.by_passage, own.vector, 1)
         assert rows[0] == row
         assert similar[0] == pytest.approx(1, abs=1e-5)
         reply = ask(Index(held, encoder), passage.span.of(document.text))

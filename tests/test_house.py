@@ -38,6 +38,9 @@ DOORS = {
     "onnxruntime": {"index/graphs.py"},
     "tokenizers": {"index/cross_encoder.py", "index/encoder.py", "index/export.py"},
     **{library: {"index/export.py"} for library in BUILDING},
+    "onnx": {"index/shared_weights.py"},
+    "safetensors": {"index/low_rank.py"},
+    "torch": {"index/export.py", "index/low_rank.py"},
 }
 """The only modules that may import a library."""
 

@@ -75,10 +75,10 @@ SQUAD = "squad"
 """The file of our own questions about SQuAD's articles."""
 
 
-def from_documentation(work: Path, model: str, fetched: Path) -> dict[str, list[Asked]]:
-    """Return our own questions about documents that are our own, or that fetch.py has put into `fetched`.
+def training_index(work: Path, model: str, fetched: Path) -> Index:
+    """Return the index of all documents that there are questions about to learn from, but SQuAD's.
 
-    By the file of questions that they stand in.
+    Those of other projects are what fetch.py has put into `fetched`; the index is kept in `work`.
     """
     documents = work / "training-documents"
     documents.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,15 @@ def from_documentation(work: Path, model: str, fetched: Path) -> dict[str, list[
         if not (documents / name).exists():
             shutil.copytree(place, documents / name)
     export = exported(model, work)
-    index = index_of(work / "training", documents, export, Remembering(Path(export)))
+    return index_of(work / "training", documents, export, Remembering(Path(export)))
+
+
+def from_documentation(work: Path, model: str, fetched: Path) -> dict[str, list[Asked]]:
+    """Return our own questions about documents that are our own, or that fetch.py has put into `fetched`.
+
+    By the file of questions that they stand in.
+    """
+    index = training_index(work, model, fetched)
     found: dict[str, list[Asked]] = {}
     for name, folders in FOLDERS.items():
         known = read_questions(HERE / "questions" / f"{name}.jsonl")
