@@ -13,8 +13,8 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from index.build import Progress as BuildProgress
 from index.manifest import SnapshotError
+from index.progress import Progress as BuildProgress
 from index.store import Locked, NoIndex, Store
 from service.commands.options import (
     FOUND,
