@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from corpus.document import Document, Passage
 from corpus.folder import Skipped, Source
@@ -20,6 +21,10 @@ from index.unfinished import Unfinished
 
 AHEAD_PASSAGES = QUEUE_PASSAGES
 """Parsed while others are encoded: as many as take some ten seconds to encode, and half a second to parse."""
+
+COUNTED = 16
+"""Texts whose number of tokens is remembered while a document is cut: each sentence is asked for twice, one
+after the other. It saves 0.08 s of 0.5 for 800 passages; remembering 4,096 saves no more."""
 
 
 def build(
@@ -108,9 +113,8 @@ def read_source(
     """
     try:
         document = parse(source.id, source.data)
-        return document, passages(
-            document, count_tokens or encoder.count_tokens, window=encoder.export.window
-        )
+        count = lru_cache(maxsize=COUNTED)(count_tokens or encoder.count_tokens)
+        return document, passages(document, count, window=encoder.export.window)
     except UnreadableDocument as error:
         reason = str(error)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
