@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from corpus.folder import Change, Seen, Skipped, Source, Unread, scan
-from index.build import Progress, build, digest_of, read_source
+from index.build import build, read_source
+from index.encoded import digest_of
 from index.encoder import Encoder
 from index.manifest import SnapshotError
 from index.merge import applied, due, whole
 from index.models import building_encoder
 from index.plan import Plan, known_shas, plan, reusable
+from index.progress import Progress
 from index.snapshot import Snapshot
 from index.store import Store
+from index.unfinished import Unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,9 @@ def refresh(
     """Make the index follow the folder and return what that took; the caller holds `store.writing()`.
 
     `encoder` is asked for with (whether the index is new, bytes of changed documents). With `full`
-    nothing of `previous` is used again. `check` sees the new snapshot before anybody else does, and keeps it
-    from being published by raising. Raises CorpusError, EncoderError, SnapshotError, Cancelled or
+    nothing of `previous` is used again, nor what an interrupted refresh without `full` has left; one with
+    `full` that was interrupted is gone on with. `check` sees the new snapshot before anybody else does, and
+    keeps it from being published by raising. Raises CorpusError, EncoderError, SnapshotError, Cancelled or
     OSError; whatever happens, the snapshot in use stays in use until the new one is whole on disk.
     """
     held = None if full else previous
@@ -78,22 +82,26 @@ def refresh(
         reading = replace(reading, only=None)
         found = reading.scan(None, "")
     planned = plan(held, found, chosen.export.fingerprint, reading.only)
+    unfinished = store.unfinished(chosen.export, full=full)
+    everything = reading.only is None
     if held is not None and planned.version == held.version:
         if reading.only is None and store.pinned():
             store.point(held.version)  # the folder is what was gone back to: it may be followed again
+        unfinished.finish(everything=everything)
         return Refreshed(held.version, planned.change, held.passages, len(held.skipped), published=False)
-    manifest = build(planned, held, chosen, store.add_segment, progress)
+    manifest = build(planned, held, chosen, store.add_segment, progress, unfinished=unfinished)
     progress.tell()
     if check is not None:
         check(store.view(manifest))
     # A change of single documents on top of an older state that was chosen leaves it chosen.
     store.publish(manifest, pinned=reading.only is not None and store.pinned())
+    unfinished.finish(everything=everything)
     skipped = len(manifest.skipped)
     return Refreshed(manifest.version, planned.change, manifest.passages, skipped, published=True)
 
 
 def rehearse(
-    reading: Reading, previous: Snapshot | None, encoder: Encoder, *, full: bool
+    reading: Reading, previous: Snapshot | None, encoder: Encoder, unfinished: Unfinished, *, full: bool
 ) -> tuple[Plan, int, int]:
     """Return what a refresh would do, how many passages there would be and how many it would encode.
 
@@ -109,7 +117,8 @@ def rehearse(
         if not isinstance(parsed, Skipped):
             total += len(parsed[1])
             digests = {digest_of(one) for one in parsed[1]}
-            unseen |= {one for one in digests if held is None or held.row_with(one) is None}
+            fresh = {one for one in digests if held is None or held.row_with(one) is None}
+            unseen |= {one for one in fresh if unfinished.get(one) is None}
     return planned, total, len(unseen)
 
 

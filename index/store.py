@@ -6,6 +6,7 @@ current                     which snapshot is in use and which are kept, switche
 snapshots/<version>.json    what a kept snapshot is made of, with the SHA-256 of every segment
 segments/<name>.segment     immutable, named by its SHA-256, shared by the snapshots that use it
 encoders/<fingerprint>/     exports of the model, one is named by each snapshot's fingerprint
+unfinished/                 what builds that were interrupted have encoded (index/unfinished.py)
 PULLQUOTE-INDEX             tells a scan that none of this is a document
 .draft-*, .pullquote-*      being written; swept when the next writer begins
 """
@@ -17,6 +18,7 @@ import json
 import shutil
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,14 +32,13 @@ from index.encoder import EXPORT_FILE, EncoderError, Export, read_export
 from index.manifest import Manifest, SnapshotError, Used, read_manifest
 from index.segment import SUFFIX, Segment, SegmentError, SegmentFile
 from index.snapshot import Snapshot
+from index.unfinished import DRAFT, Unfinished, drop_others, sweep
 
 KEPT = 3
 """Snapshots that stay on disk, the one in use counted."""
 
 OPENINGS = 5
 """How often opening begins again because another process published meanwhile."""
-
-DRAFT = ".draft-"
 
 
 class Locked(Exception):
@@ -62,6 +63,8 @@ class Store:
         self._segments = folder / "segments"
         self._encoders = folder / "encoders"
         self._current = folder / "current"
+        self._unfinished = folder / "unfinished"
+        self._verified: set[str] = set()
         self._opened: weakref.WeakValueDictionary[SegmentFile, Segment] = weakref.WeakValueDictionary()
         self._drafts: set[Path] = set()
         self._reserved: set[str] = set()
@@ -116,6 +119,7 @@ class Store:
                     shutil.rmtree(left, ignore_errors=True)
                 else:
                     left.unlink(missing_ok=True)
+        sweep(self._unfinished, time.time())
         self._prune(self.kept())
 
     def kept(self) -> list[str]:
@@ -293,6 +297,18 @@ class Store:
         for path in self._segments.glob(f"[!.]*{SUFFIX}"):
             if path.stem not in used:
                 path.unlink(missing_ok=True)
+
+    def unfinished(self, export: Export, *, full: bool) -> Unfinished:
+        """Return what builds with this encoder have encoded and not published, `full` ones or the others.
+
+        What other encoders have left goes; the caller holds `writing()`.
+        """
+        drop_others(self._unfinished, export.fingerprint)
+        return self.left_by(export, full=full)
+
+    def left_by(self, export: Export, *, full: bool) -> Unfinished:
+        """Return the same, touching nothing."""
+        return Unfinished(self._unfinished, export, full=full, verified=self._verified)
 
     def export_of(self, fingerprint: str) -> Path:
         """Return the folder of the encoder export with this fingerprint.

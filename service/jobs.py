@@ -17,7 +17,7 @@ from typing import Any, Literal
 import structlog
 
 from corpus.folder import Change
-from index.build import Cancelled, Progress
+from index.progress import Cancelled, Progress
 from service.gate import Difference, Given
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]

@@ -6,7 +6,6 @@ import hashlib
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -17,10 +16,10 @@ import structlog
 
 from corpus.editing import Status, Wanted, remove_document, sweep, write_document
 from corpus.folder import CorpusError, Seen
-from index.build import Cancelled
 from index.encoder import Encoder
 from index.manifest import SnapshotError
 from index.plan import plan
+from index.progress import Cancelled
 from index.refresh import Reading, merge_due, refresh, rehearse
 from index.snapshot import Snapshot
 from index.store import Locked, NoIndex
@@ -257,7 +256,6 @@ class Keeper:
                 current = self._live.current
                 job.differences = gate.check(replace(current, snapshot=snapshot), current)
 
-        begun = time.monotonic()
         result = refresh(
             self._store,
             self._reading(job),
@@ -268,7 +266,7 @@ class Keeper:
             check=check,
         )
         if job.progress.encoded >= PACED_PASSAGES:
-            self._pace = job.progress.encoded / (time.monotonic() - begun)
+            self._pace = job.progress.per_second or self._pace
         self._live.take_up()
         job.tell(
             result.change,
@@ -313,8 +311,10 @@ class Keeper:
     def _rehearse(self, job: Job) -> None:
         with self._running(job):
             index = self._live.current
+            full = job.mode == "full"
+            left = self._store.left_by(index.encoder.export, full=full)
             planned, total, encoded = rehearse(
-                self._reading(job), index.snapshot, index.encoder, full=job.mode == "full"
+                self._reading(job), index.snapshot, index.encoder, left, full=full
             )
             job.estimated_seconds = round(encoded / self._pace, 1)
             job.tell(

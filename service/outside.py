@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import structlog
 
-from index.build import Progress
 from index.encoder import EncoderError, OnnxEncoder
 from index.models import open_encoder, open_pairs, serving_export
+from index.progress import Progress
 from index.refresh import Reading, merge_all, open_builder, refresh, rehearse
 from index.snapshot import Snapshot
 from index.store import NoIndex, Store
@@ -66,6 +66,7 @@ def plan_index(settings: Settings, *, full: bool = False) -> Counts:
         Reading(settings.corpus, settings.max_document_bytes),
         _previous(store),
         OnnxEncoder(export[0]),
+        store.left_by(export[1], full=full),
         full=full,
     )
     return counts_of(planned.change, skipped=len(planned.skipped), passages=total, encoded=encoded)

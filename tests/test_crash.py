@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.server import Home, Server, wait_for
+from index.queue import SLICE_PASSAGES
+from index.store import Store
+from tests.server import PATIENCE_SECONDS, ROOT, Home, Server, wait_for
 
 pytest_plugins = ("tests.server",)
 
@@ -104,3 +110,92 @@ def test_every_job_ends(home: Home, start: Start) -> None:
     after = again.get(f"/v1/jobs/{job}")
     assert after["state"] in ("failed", "succeeded") and after["finished_at"]
     assert after["state"] == "succeeded" or "stopped before" in after["problem"]
+
+
+# ---------------------------------------------------------------- builds that are interrupted
+
+KILLS = 4
+COUNTING = """
+import json, os
+from index.encoder import OnnxEncoder
+from service.__main__ import main
+encode = OnnxEncoder.encode_documents
+
+def counted(self, texts, progress=None):
+    with open(os.environ["COUNTED"], "a") as file:
+        file.write(json.dumps(len([one for one in texts if one.startswith("Crates > ")])) + "\\n")
+    return encode(self, texts, progress)
+
+OnnxEncoder.encode_documents = counted
+main()
+"""
+"""`pullquote`, which writes down how many passages it is about to encode."""
+
+
+def crates(home: Home) -> int:
+    """Write documents of many small passages and return how many there are."""
+    documents, parts = 12, 100
+    for number in range(documents):
+        sections = [f"## Part {n}\n\nThe crate {number} {n} lies in harbour {n * 7}.\n" for n in range(parts)]
+        home.write(f"crates/{number}.md", "---\ntitle: Crates\n---\n\n" + "\n".join(sections))
+    return documents * parts
+
+
+def counting(home: Home, data: Path, counted: Path) -> subprocess.Popen[str]:
+    """Return a running `pullquote index`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", COUNTING, "index", "--json"],
+        cwd=ROOT,
+        env=home.environment(data=data) | {"COUNTED": str(counted)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def made_in(data: Path) -> tuple[str, list[str]]:
+    """Return version and segments of the index in use; a segment is named by its bytes."""
+    held = Store(data).open_current(pytest.fail)
+    return held.version, [one.file.sha256 for one in held.manifest.segments]
+
+
+@pytest.mark.slow
+def test_a_build_that_is_killed_again_and_again_encodes_nothing_twice(home: Home, tmp_path: Path) -> None:
+    total, chance = crates(home), random.Random(11)
+    data = tmp_path / "data"
+    for number in range(KILLS):
+        counted = tmp_path / f"counted-{number}"
+        with counting(home, data, counted) as process:
+            # Not before it has begun, then at any moment of the first slices.
+            wait_for(counted.exists, "a slice")
+            time.sleep(chance.uniform(0.0, 2.0))
+            process.kill()
+    with counting(home, data, tmp_path / "counted-last") as process:
+        told, problem = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, problem
+    files = tmp_path.glob("counted-*")
+    begun = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert total <= sum(begun) <= total + KILLS * SLICE_PASSAGES
+    assert json.loads(told)["encoded"] < total, "what was kept is not encoded again"
+
+    undisturbed = tmp_path / "undisturbed"
+    assert home.run("index", data=undisturbed).returncode == 0
+    assert made_in(data) == made_in(undisturbed)
+    assert not (data / "unfinished").exists()
+
+
+@pytest.mark.slow
+def test_a_refresh_that_is_cut_short_by_the_end_of_the_server_goes_on(home: Home, start: Start) -> None:
+    server = start(home)
+    total = crates(home)
+    job = server.request_reindex()
+    wait_for(lambda: [*home.data.glob("unfinished/*/*.encoded")], "a slice to be kept")
+    assert server.stop() == 0
+    kept = len([*home.data.glob("unfinished/*/*.encoded")])
+    server = start(home)
+    assert server.get(f"/v1/jobs/{job}")["state"] in ("cancelled", "failed")
+    followed(server)
+    server.reindex()
+    encoded = [one["encoded"] for one in server.messages() if one.get("event") == "index refreshed"]
+    assert kept and sum(encoded) == total - kept * SLICE_PASSAGES
+    assert not (home.data / "unfinished").exists()

@@ -490,7 +490,7 @@ def test_fit_needs_an_index_here(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def article(tmp_path_factory: pytest.TempPathFactory, exported_encoder: Path) -> list[str]:
     """Return the flags that ask an index of the article."""
-    from index.build import Progress
+    from index.progress import Progress
     from service.outside import build_index
 
     data = tmp_path_factory.mktemp("article")

@@ -29,8 +29,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.quality.sets import OWN, exported
-from index.build import Progress
 from index.encoder import Vector
+from index.progress import Progress
 from index.question import Question, read_together
 from index.sameness import alike, together
 from service.finding import Index, understand

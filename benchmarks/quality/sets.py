@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.quality.projects import SETS
-from index.build import Progress
 from index.encoder import Encoder, Encoding, OnnxEncoder
 from index.models import is_export
+from index.progress import Progress
 from service.finding import Index, find
 from service.known import KnownQuestion, read_questions
 from service.outside import build_index, open_index

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from rich.console import Console
 
 from benchmarks.quality import tables
-from index.build import Progress
+from index.progress import Progress
 from index.saying import said_of
 from service import wire
 from service.answer import ask, settle

@@ -33,9 +33,9 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.quality.sets import exported
-from index.build import Progress
 from index.encoder import OnnxEncoder, Tokens, Vector
 from index.export import PACKAGED_MODEL
+from index.progress import Progress
 from index.refresh import Reading, merge_all, refresh
 from index.store import Store
 

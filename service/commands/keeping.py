@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from index.build import Progress as BuildProgress
 from index.manifest import SnapshotError
+from index.progress import Progress
 from index.store import Locked, NoIndex, Store
 from service.commands.options import (
     FOUND,
@@ -30,6 +27,7 @@ from service.commands.options import (
     print_json,
     settings_of,
 )
+from service.commands.progress import shown_progress
 from service.jobs import Counts
 
 
@@ -49,7 +47,7 @@ def index(
         if dry_run:
             counts = plan_index(settings, full=full)
         else:
-            with _progress_bar() as progress:
+            with shown_progress() as progress:
                 counts = build_index(settings, progress, full=full)
     values = {name: getattr(counts, name) for name in counts.__slots__}
     if as_json:
@@ -65,26 +63,6 @@ def said(counts: Counts, done: str = "encoded") -> str:
         f"{counts.changed} changed, {counts.removed} removed, {counts.renamed} renamed, "
         f"{counts.unchanged} unchanged, {counts.skipped} skipped"
     )
-
-
-@contextmanager
-def _progress_bar() -> Iterator[BuildProgress]:
-    """Show a bar on standard error while a build runs."""
-    bar = Progress(
-        TextColumn("indexing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("passages · {task.speed:.0f}/s" if err.is_terminal else "passages"),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,  # elsewhere all that would be left of it is an empty line
-    )
-    progress = BuildProgress()
-    with bar:
-        task = bar.add_task("", total=None)
-        progress.listeners.append(lambda now: bar.update(task, completed=now.done, total=now.expected))
-        yield progress
 
 
 def verify(data: Data = None, as_json: AsJson = False) -> None:
@@ -118,7 +96,7 @@ def watch(corpus: Corpus = None, data: Data = None, model: Model = None) -> None
     def told(touched: frozenset[str] | None) -> None:
         try:
             with explained():
-                counts = build_index(settings, BuildProgress(), only=touched, store=store)
+                counts = build_index(settings, Progress(), only=touched, store=store)
         except typer.Exit:
             return  # what was wrong has been said; the next change may put it right
         if touched is not None or counts.changes:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from corpus.document import Document
 from corpus.folder import Source, scan
 from corpus.formats import parse
-from index.build import Progress, build
+from index.build import build
 from index.encoder import Encoder
 from index.manifest import Manifest
 from index.plan import Plan, plan
+from index.progress import Progress
 from index.snapshot import Snapshot
 from index.store import Store
 from tests.laws.standin import StandIn

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.folder import Skipped, Source, scan
-from index.build import Progress, build
+from index.build import build
 from index.plan import plan
+from index.progress import Progress
 from index.refresh import Reading, rehearse
 from index.store import Store
 from service.answer import ask
@@ -76,8 +77,9 @@ def test_any_folder(things: list[tuple[bytes, str, bytes]]) -> None:
         found = list(scan(corpus, largest=LARGEST))
         encoder = StandIn()
         planned = plan(None, found, encoder.export.fingerprint)
-        rehearse(Reading(corpus, LARGEST), None, encoder, full=False)
         store = Store(Path(aside) / "data")
+        left = store.left_by(encoder.export, full=False)
+        rehearse(Reading(corpus, LARGEST), None, encoder, left, full=False)
         with store.writing():
             store.publish(build(planned, None, encoder, store.add_segment, Progress()))
         snapshot = store.open_current(pytest.fail)
@@ -123,7 +125,8 @@ def test_rehearsal(before: Files, after: Files) -> None:
         held = made(before, Path(aside) / "held")
         corpus, encoder, progress = laid(after, Path(aside) / "corpus"), StandIn(), Progress()
         corpus.mkdir(exist_ok=True)
-        planned, total, encoded = rehearse(Reading(corpus, LARGEST), held, encoder, full=False)
+        left = Store(Path(aside) / "data").left_by(encoder.export, full=False)
+        planned, total, encoded = rehearse(Reading(corpus, LARGEST), held, encoder, left, full=False)
         store = Store(Path(aside) / "data")
         with store.writing():
             manifest = new_manifest(

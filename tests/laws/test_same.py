@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from corpus.document import Passage
 from corpus.formats import UnreadableDocument, parse
 from corpus.passages import passages
 from index.analysis import terms
-from index.build import Progress, digest_of
+from index.encoded import digest_of, statements_of
 from index.plan import plan
+from index.progress import Progress
 from index.refresh import Reading, merge_all, refresh
 from index.snapshot import Snapshot
 from index.store import Store
@@ -74,6 +75,11 @@ def passages_of(files: Files) -> list[Passage]:
         except UnreadableDocument:
             continue
     return found
+
+
+def texts_of(found: Iterable[Passage]) -> set[str]:
+    """Return what the encoder is given of passages."""
+    return {text for one in found for text in (one.embedded, *statements_of(one))}
 
 
 QUESTIONS = ("the dynamic graph", "who is Dr. Who?", "pythn 2.13.0", "What does TFX stand for?")
@@ -135,10 +141,9 @@ def test_step_by_step(files: Files, changes: list[tuple[Step, str]]) -> None:
             after = made(files, Path(aside) / str(number), previous=held, encoder=encoder)
             known = {digest_of(passage) for passage in passages_of(before)}
             unseen = {digest_of(one): one for one in passages_of(files) if digest_of(one) not in known}
-            # Each pair of calls is of statements, then of passages. What was there earlier need not be
-            # encoded again either, as long as it was not merged away.
-            encoded = [text for call in encoder.calls[1::2] for text in call]
-            assert {*encoded} <= {passage.embedded for passage in unseen.values()}
+            # What was there earlier need not be encoded again either, as long as it was not merged away.
+            encoded = {text for call in encoder.calls for text in call}
+            assert encoded <= texts_of(unseen.values())
             if merge:
                 store = Store(Path(aside) / str(number))
                 with store.writing():
@@ -207,5 +212,5 @@ def test_other_encoder(files: Files) -> None:
         other.export = replace(other.export, fingerprint="6" * 64)
         after = made(files, Path(aside) / "after", previous=held, encoder=other)
         assert after.version != held.version
-        encoded = [text for call in other.calls[1::2] for text in call]
-        assert set(encoded) == {passage.embedded for passage in passages_of(files)}
+        encoded = {text for call in other.calls for text in call}
+        assert encoded == texts_of(passages_of(files))
