@@ -39,6 +39,7 @@ def configure(settings: Settings, **always: object) -> None:
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
+        # In one piece, its line end with it: several processes write to one file.
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )

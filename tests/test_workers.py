@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -17,7 +19,10 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+import structlog
 
+from service import logs
+from service.settings import Settings
 from tests.server import Home, Reply, Server, wait_for
 
 pytest_plugins = ("tests.server",)
@@ -251,6 +256,23 @@ def test_what_another_process_publishes_is_used_by_all_within_a_second(
             assert {(one.status_code, one.json()["type"]) for one in refused} == {
                 (403, "urn:pullquote:problem:read-only")
             }
+
+
+def test_a_message_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    class File(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr("sys.stderr", File())
+    logs.configure(Settings(log_format="json"), worker=2)
+    structlog.get_logger().info("a message", number=1)
+    logs.configure(Settings())
+    assert len(written) == 1 and written[0].endswith("}\n")
+    said = json.loads(written[0])
+    assert (said["event"], said["number"], said["worker"]) == ("a message", 1, 2)
 
 
 # ---------------------------------------------------------------- dying
