@@ -8,19 +8,6 @@ WAITING_CONNECTIONS = 2048
 """Connections that may wait to be taken, as uvicorn has it; the system may allow fewer."""
 
 
-class Shared(socket.socket):
-    """A listening socket that several processes take connections from.
-
-    asyncio uses one number for two things: how many connections may wait, and how many are taken in a row.
-    Here the first is always WAITING_CONNECTIONS, so that the second can be one: who takes all that wait
-    leaves nothing to the others.
-    """
-
-    def listen(self, _backlog: int = 0, /) -> None:
-        """Let connections come."""
-        super().listen(WAITING_CONNECTIONS)
-
-
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket bound to the address; port 0 takes a free one. Raises OSError when it cannot be had."""
     family = _family(host)
@@ -38,10 +25,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def inherited(descriptor: int, host: str) -> Shared:
+def inherited(descriptor: int, host: str) -> socket.socket:
     """Return the socket that another process has bound to an address of `host`."""
-    listener = Shared(_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=descriptor)
-    listener.set_inheritable(False)  # what this process starts must not keep the port
+    listener = socket.socket(_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=descriptor)
+    listener.set_inheritable(False)  # what this process starts is given it or not
     return listener
 
 

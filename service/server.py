@@ -16,6 +16,7 @@ from service.app import create_app
 from service.keeper import Keeper
 from service.listening import WAITING_CONNECTIONS, address_of, listen
 from service.settings import Settings
+from service.sharing import Counted, Taking, Tally
 
 GRACE_SECONDS = 25
 """How long open requests may take after SIGTERM; below the usual 30 s of orchestrators."""
@@ -40,7 +41,7 @@ def run(settings: Settings) -> None:
     open_keeper(app)
     address = address_of(listener)
     log.info("serving", address=address, docs=f"{address}/docs")
-    Gentle(app, waiting=WAITING_CONNECTIONS).run(sockets=[listener])
+    Gentle(app).run(sockets=[listener])
 
 
 def open_keeper(app: FastAPI) -> None:
@@ -61,14 +62,13 @@ class Gentle(uvicorn.Server):
         self,
         app: FastAPI,
         *,
-        waiting: int,
         ready: Callable[[], None] = lambda: None,
-        only_terminated: bool = False,
+        tally: Tally | None = None,
     ) -> None:
         """Serve `app`, calling `ready` when it does.
 
-        `waiting` is what asyncio takes for the connections that may wait. With `only_terminated` SIGINT ends
-        nothing: whoever pressed Ctrl-C has told it to the one that supervises, too.
+        With `tally` it is one of several that share the socket. SIGINT then ends nothing: whoever pressed
+        Ctrl-C has told it to the one that supervises, too.
         """
         super().__init__(
             uvicorn.Config(
@@ -79,21 +79,38 @@ class Gentle(uvicorn.Server):
                 # Senders are judged by the connection itself: a header must not make anyone local.
                 proxy_headers=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,
-                backlog=waiting,
+                backlog=WAITING_CONNECTIONS,
             )
         )
         self._ready = ready
-        self._only_terminated = only_terminated
+        self._tally = tally
+        self._taking: Taking | None = None
+        if tally is not None:
+            self.server_state.connections = Counted(tally)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
-        await super().startup(sockets)
+        if self._tally is None or not sockets:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            self._taking = Taking(sockets[0], self._tally, self._protocol)
+            self._taking.begin()
         self._ready()
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Return what serves a connection, as uvicorn makes it for those that it takes itself."""
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, answer what comes on those there are for LAST_SECONDS, then end."""
         for one in self.servers:
             one.close()
+        if self._taking is not None:
+            await self._taking.end()
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         if not self.force_exit:
             await asyncio.sleep(LAST_SECONDS)
@@ -101,5 +118,5 @@ class Gentle(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Note a signal to end."""
-        if not (self._only_terminated and sig == signal.SIGINT):
+        if self._tally is None or sig != signal.SIGINT:
             super().handle_exit(sig, frame)

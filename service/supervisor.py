@@ -1,31 +1,33 @@
 """Several processes that answer on one port: started, started again when one dies, ended together.
 
 The port is bound here, once, and handed to each of them. One of them writes; the others hand it what changes
-something (`service.forwarding`). Nothing is answered here.
+something (`service.forwarding`). Nothing is answered here, so nothing is loaded for that: the command, which
+needs the index's libraries to look whether there is one, gives its place to `python -m service.supervisor`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import socket
 import sys
 import tempfile
-from asyncio.subprocess import Process
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
+from service import logs
 from service.crew import SPREAD_SECONDS
-from service.exits import NOTHING
-from service.listening import address_of, listen
+from service.listening import address_of, inherited, listen
+from service.process import Worker, shown
 from service.settings import Settings
+from service.sharing import Tally, size_of
 
 GRACE_SECONDS = 27.0
 """How long workers may take to end after SIGTERM: what requests may (service.server), and a little."""
@@ -41,6 +43,9 @@ BACKOFF_SECONDS = 0.1
 
 WRITER = 1
 
+UNEXPLAINED = 1
+"""Exit code where a worker said none."""
+
 log = structlog.get_logger()
 
 
@@ -53,56 +58,53 @@ class WorkersFailed(Exception):
         """The exit code that the worker gave, or would have given alone."""
 
 
-@dataclass(slots=True)
-class Worker:
-    """One of the processes, started again and again."""
+def become(settings: Settings) -> NoReturn:
+    """Make this process one that has as many others serve as the settings say, until SIGINT or SIGTERM.
 
-    number: int
-    writes: bool
-    process: Process | None = None
-    line: asyncio.StreamWriter | None = None
-    """Where it is told things; None while it has not opened the index yet, or is gone."""
-    ready_at: float | None = None
-    problem: str | None = None
-    """What it said of its end."""
-    code: int | None = None
-    """The exit code it said with that."""
-    has_served: bool = False
-    """Whether any of its lives came so far."""
-    asked: dict[int, asyncio.Future[None]] = field(default_factory=dict)
-    """Snapshots that it was told to take up."""
-
-    def tell(self, say: str, **values: object) -> None:
-        """Send a message, if it is there to hear it."""
-        if self.line is not None:
-            self.line.write(json.dumps({"say": say, **values}).encode() + b"\n")
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it runs."""
-        if self.process is not None and self.process.returncode is None:
-            with suppress(ProcessLookupError):
-                self.process.send_signal(number)
-
-
-def run(settings: Settings) -> None:
-    """Serve by as many processes as the settings say until SIGINT or SIGTERM.
-
-    Raises OSError when the address cannot be taken, WorkersFailed when they cannot serve.
+    Its exit code is that of `serve` in one process: 0 when it was told to end, else what a worker that cannot
+    serve would have ended with. Raises OSError when the address cannot be taken.
     """
-    with listen(settings.host, settings.port) as listener:
-        listener.set_inheritable(True)
-        folder = Path(tempfile.mkdtemp(prefix="pullquote-"))
-        try:
+    listener = listen(settings.host, settings.port)
+    listener.set_inheritable(True)
+    # Neither in the command line nor in the environment: the key is among them.
+    with tempfile.TemporaryFile() as told:
+        told.write(json.dumps(_values(settings)).encode())
+        told.seek(0)
+        os.set_inheritable(told.fileno(), True)
+        numbers = (str(listener.fileno()), str(told.fileno()))
+        os.execv(sys.executable, [sys.executable, "-m", "service.supervisor", *numbers])
+
+
+def main() -> None:
+    """Serve on a socket that was bound, by settings in a file: two descriptors."""
+    with os.fdopen(int(sys.argv[2]), "rb") as told:
+        settings = Settings(**json.load(told))
+    logs.configure(settings)
+    folder = Path(tempfile.mkdtemp(prefix="pullquote-"))
+    try:
+        with inherited(int(sys.argv[1]), settings.host) as listener:
             asyncio.run(Supervisor(settings, listener, folder).run())
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    except WorkersFailed as error:
+        red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+        sys.stderr.write(f"{red}{error}{plain}\n")
+        raise SystemExit(error.code) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    """Return settings from which the same are made again."""
+    values = settings.model_dump(mode="json")
+    if settings.admin_key is not None:
+        values["admin_key"] = settings.admin_key.get_secret_value()
+    return values
 
 
 class Supervisor:
     """Looks after the workers."""
 
     def __init__(self, settings: Settings, listener: socket.socket, folder: Path) -> None:
-        """Have `listener` answered; `folder`, which nobody else may enter, is for a socket of the workers."""
+        """Have `listener` answered; `folder`, which nobody else may enter, is for what the workers share."""
         self._settings = settings
         self._listener = listener
         self._counter = None if settings.read_only else str(folder / "counter")
@@ -110,6 +112,11 @@ class Supervisor:
             Worker(number, writes=number == WRITER and not settings.read_only)
             for number in range(1, settings.workers + 1)
         ]
+        self._connections = (folder / "tally").open("w+b")
+        self._connections.truncate(size_of(settings.workers))
+        self._tally = Tally(self._connections.fileno(), settings.workers)
+        for one in self._workers:
+            self._tally.clear(one.number)
         self._ending = asyncio.Event()
         self._failure: WorkersFailed | None = None
         self._first_ready = asyncio.Event()
@@ -122,18 +129,26 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         first, *others = self._workers
-        lives = [asyncio.create_task(self._keep(first))]
+        lives = [self._begun(first)]
         # The first one finds out whether there is anything to serve; what is wrong is said once.
         await self._either(self._first_ready)
         if not self._ending.is_set():
             address = address_of(self._listener)
             log.info("serving", address=address, docs=f"{address}/docs", workers=self._settings.workers)
-            lives += [asyncio.create_task(self._keep(one)) for one in others]
+            lives += [self._begun(one) for one in others]
         await self._ending.wait()
         self._listener.close()
         await self._ended(lives)
+        for life in lives:
+            life.result()
         if self._failure is not None:
             raise self._failure
+
+    def _begun(self, worker: Worker) -> asyncio.Task[None]:
+        """Keep a worker running from now on; what nobody foresaw ends them all."""
+        life = asyncio.create_task(self._keep(worker))
+        life.add_done_callback(lambda done: self._ending.set() if done.exception() else None)
+        return life
 
     def _end(self) -> None:
         """Begin to end; whoever asks twice does not want to wait."""
@@ -172,28 +187,31 @@ class Supervisor:
         """Keep a worker running until the end."""
         deaths = 0
         while not self._ending.is_set():
-            status = await self._live(worker)
+            try:
+                status = await self._live(worker)
+            except OSError as error:  # the system gives no process, or no file
+                status, worker.problem = UNEXPLAINED, str(error)
             if self._ending.is_set():
                 return
             now = asyncio.get_running_loop().time()
             at_once = worker.ready_at is None or now - worker.ready_at < STEADY_SECONDS
             deaths = deaths + 1 if at_once else 0
             if not worker.has_served and not self._first_ready.is_set() and worker.problem is not None:
-                self._give_up(WorkersFailed(worker.problem, worker.code or NOTHING))
+                self._give_up(WorkersFailed(worker.problem, worker.code or UNEXPLAINED))
             elif deaths == DEATHS:
                 said = f": {worker.problem}" if worker.problem else ""
                 self._give_up(
                     WorkersFailed(
                         f"worker {worker.number} has ended {DEATHS} times in a row as soon as it was "
-                        f"started, the last time {_shown(status)}{said}",
-                        worker.code or NOTHING,
+                        f"started, the last time {shown(status)}{said}",
+                        worker.code or UNEXPLAINED,
                     )
                 )
             else:
                 log.error(
                     "worker has ended and is started again",
                     number=worker.number,
-                    status=_shown(status),
+                    status=shown(status),
                     problem=worker.problem,
                 )
                 with suppress(TimeoutError):
@@ -208,10 +226,11 @@ class Supervisor:
         worker.ready_at = worker.problem = worker.code = None
         ours, theirs = socket.socketpair()
         with theirs:
+            given = (theirs.fileno(), self._listener.fileno(), self._connections.fileno())
             worker.process = process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "service.worker"),
-                *(str(theirs.fileno()), str(self._listener.fileno())),
-                pass_fds=(theirs.fileno(), self._listener.fileno()),
+                *map(str, given),
+                pass_fds=given,
                 stdin=asyncio.subprocess.DEVNULL,
             )
         reader, line = await asyncio.open_unix_connection(sock=ours)
@@ -223,6 +242,7 @@ class Supervisor:
             await hearing  # what it said last; its end of the line has closed with it
         finally:
             worker.line = None
+            self._tally.clear(worker.number)
             line.close()
             for one in worker.asked.values():
                 one.cancel()
@@ -271,22 +291,13 @@ class Supervisor:
         source.tell("taken", number=number, missing=[one for one, wait in waits.items() if not wait.done()])
 
     def _orders(self, worker: Worker) -> dict[str, Any]:
-        values = self._settings.model_dump(mode="json")
-        if self._settings.admin_key is not None:
-            values["admin_key"] = self._settings.admin_key.get_secret_value()
         return {
             "number": worker.number,
             "writes": worker.writes,
             "counter": self._counter,
-            "settings": values,
+            "settings": _values(self._settings),
         }
 
 
-def _shown(status: int) -> str:
-    """Return how a process has ended, in words."""
-    if status >= 0:
-        return f"with exit code {status}"
-    try:
-        return f"by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"by signal {-status}"
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,13 @@
-"""One of several processes that answer on one port: `python -m service.worker LINE PORT`, two descriptors.
+"""One of several processes that answer on one port.
+
+`python -m service.worker LINE PORT TALLY`, each a descriptor: see service.line, listening and sharing.
 
 Started by service.supervisor, which it hears from over the line and without which it ends.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +21,7 @@ from service.line import Line
 from service.listening import inherited
 from service.server import Gentle, leave, open_keeper
 from service.settings import Settings
+from service.sharing import Tally
 
 
 def main() -> None:
@@ -30,6 +34,8 @@ def main() -> None:
     logs.configure(settings, worker=orders.number)
     answer.keep_to(cores_each(settings.workers))
     listener = inherited(int(sys.argv[2]), settings.host)
+    tally = Tally(int(sys.argv[3]), settings.workers, orders.number)
+    os.close(int(sys.argv[3]))
     place = Place(
         writes=orders.writes,
         counter=Path(orders.counter) if orders.counter else None,
@@ -40,8 +46,7 @@ def main() -> None:
         app = create_app(settings, place)
         line.attend(app.state.live)
         open_keeper(app)
-        # One connection at a time: the next one is for whoever has time for it.
-        Gentle(app, waiting=1, ready=line.ready, only_terminated=True).run(sockets=[listener])
+        Gentle(app, ready=line.ready, tally=tally).run(sockets=[listener])
     except Exception as error:
         code = code_of(error)
         if code is None:

@@ -422,3 +422,21 @@ def test_told_to_end_by_a_terminal_all_end_as_done(home: Home, start: Start) -> 
         assert server.process.wait(60) == 0
     assert asking.wrong == asking.broken == []
     assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.slow
+def test_connections_are_shared_out(home: Home, start: Start) -> None:
+    server = started(home, start)
+    had: list[int] = []
+    for turn in range(10):
+        opened = [
+            socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) for _ in range(8)
+        ]
+        for number, one in enumerate(opened):
+            name = f"turn-{turn}-{number}"
+            one.sendall(f"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: {name}\r\n\r\n".encode())
+        had.append(sum(answered_by(server, f"turn-{turn}-{number}") == 1 for number in range(8)))
+        for one in opened:
+            one.close()
+    # Each has four of eight, or nearly; by chance alone one of 14 turns would be outside of two to six.
+    assert 3 <= sum(had) / len(had) <= 5 and sum(2 <= one <= 6 for one in had) >= 9, had

@@ -177,6 +177,23 @@ def memory_rows(served: Served) -> list[list[str]]:
     ]
 
 
+def spread(served: Served) -> list[int]:
+    """Return how many of CLIENTS connections made at a time the worker with the most had, again and again."""
+    found = []
+    for _ in range(CHANGES):
+        connections = [http.client.HTTPConnection("127.0.0.1", served.port) for _ in range(CLIENTS)]
+        for one in connections:
+            one.connect()
+        names = [f"s{time.monotonic_ns()}-{at}" for at in range(CLIENTS)]
+        for name, one in zip(names, connections, strict=True):
+            exchange(one, "GET", "/livez", headers={"X-Request-Id": name})
+            one.close()
+        while len(by := [m["worker"] for m in served.messages() if m.get("request_id") in names]) < CLIENTS:
+            time.sleep(LOOK_SECONDS)
+        found.append(max(by.count(one) for one in set(by)))
+    return found
+
+
 def connection_each(served: Served) -> list[http.client.HTTPConnection]:
     """Return a connection to every worker, the one that writes first: one stays with who has taken it."""
     found: dict[int, http.client.HTTPConnection] = {}
@@ -337,7 +354,7 @@ def main() -> None:
                     used += each
         memories = [row for one in all_served for row in memory_rows(one)]
         largest = all_served[-1]
-        shared = shares(largest)
+        shared, most = shares(largest), statistics.mean(spread(largest))
         connections = connection_each(largest)
         changed = changes(connections)
         handed = handing(connections)
@@ -352,8 +369,9 @@ def main() -> None:
         + tables.table(HEADER, table)
         + "\n\nMegabytes after that: resident, the share of them, and what is the process's alone.\n\n"
         + tables.table(("", "RSS", "PSS", "own"), memories)
-        + f"\n\nWith {largest.workers} workers, each had {shared} of the questions. A change of a small "
-        f"document with `wait=true` takes {changed['writer']:.0f} ms by way of the worker that writes, "
+        + f"\n\nWith {largest.workers} workers, each had {shared} of the questions, and of {CLIENTS} "
+        f"connections made at a time the one with the most {most:.1f}. A change of a small document with "
+        f"`wait=true` takes {changed['writer']:.0f} ms by way of the worker that writes, "
         f"{changed['other']:.0f} by way of another; of {CHANGES * largest.workers} replies right after it "
         f"{changed['late']:.0f} were of an older version. `/v1/index` takes {handed[0]:.1f} ms there, "
         f"{statistics.median(handed[1:]):.1f} handed on. What `pullquote index` has published all use "

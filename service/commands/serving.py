@@ -41,20 +41,14 @@ def serve(
             if settings.read_only:
                 raise NoIndex(f"{settings.data} holds no index, and a server that only reads makes none")
             _build_aside(settings)
-    if settings.workers == 1:
+    with explained():
+        if settings.workers > 1:
+            from service.supervisor import become
+
+            become(settings)
         from service.server import run
 
-        with explained():
-            run(settings)
-        return
-    from service import supervisor
-
-    with explained():
-        try:
-            supervisor.run(settings)
-        except supervisor.WorkersFailed as error:
-            err.print(f"[red]{escape(str(error))}[/red]")
-            raise typer.Exit(error.code) from error
+        run(settings)
 
 
 def _has_index(settings: Settings) -> bool:
