@@ -60,15 +60,17 @@ class PairScorer(Protocol):
 class CrossEncoder:
     """The trained cross-encoder on ONNX Runtime; one core a candidate, calls from any thread."""
 
-    def __init__(self, folder: Path = WEIGHTS) -> None:
-        """Open the graph and the tokenizer in `folder`.
+    def __init__(self, folder: Path = WEIGHTS, *, cores: int | None = None) -> None:
+        """Open the graph and the tokenizer in `folder`; `cores` is how many it may use, None for all.
 
         Raises EncoderError when one of them is missing or cannot be opened.
         """
         try:
             self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
             self._session = graphs.opened(folder / GRAPH_FILE, threads=1)
-            self._readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="cross-encoder")
+            self._readers = ThreadPoolExecutor(
+                cores or os.cpu_count() or 1, thread_name_prefix="cross-encoder"
+            )
         except Exception as error:  # both libraries raise families of their own without a common public base
             raise EncoderError(
                 f"the cross-encoder in {folder} cannot be opened ({error}); install Pullquote again, or set "
@@ -78,7 +80,7 @@ class CrossEncoder:
     def score(self, question: str, said: Sequence[Said]) -> list[float]:
         """Return for each of `said` the logit that it answers `question`, against that nothing does.
 
-        Several are read side by side, on as many cores as there are; all who ask share them.
+        Several are read side by side, on as many cores as it may use; all who ask share them.
         """
         if len(said) == 1:
             return [self._score(question, said[0])]

@@ -88,9 +88,11 @@ def building_encoder(store: Store, model: str, *, fresh: bool, changed_bytes: in
     return TorchEncoder(loaded, found[0])
 
 
-def open_pairs(reader: str) -> CrossEncoder | None:
+def open_pairs(reader: str, *, cores: int | None = None) -> CrossEncoder | None:
     """Return what reads candidates together with the question, None where the READER setting is `plain`.
+
+    `cores` is how many it may use, None for all.
 
     Raises EncoderError when it cannot be opened.
     """
-    return CrossEncoder() if reader == "cross-encoder" else None
+    return CrossEncoder(cores=cores) if reader == "cross-encoder" else None

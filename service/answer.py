@@ -22,6 +22,7 @@ from index.quoting import Reading
 from index.reader import FEATURES, READ, read
 from index.search import Hit
 from index.vocabulary import Rewrite
+from service import finding
 from service.finding import SIDE_BY_SIDE, Found, Index, find
 from service.followup import Turn
 
@@ -160,6 +161,13 @@ def ask(
 
 
 _SETTLING = BoundedSemaphore(SIDE_BY_SIDE)
+
+
+def keep_to(cores: int) -> None:
+    """Work on so many questions at a time from now on, where that is less. Called once, before the first."""
+    finding.keep_to(cores)
+    for _ in range(SIDE_BY_SIDE - cores):
+        _SETTLING.acquire()
 
 
 def settle(index: Index, found: Found, *, top_k: int = 5, threshold: float = THRESHOLD) -> Reply:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from service import __version__, problems
+from service.crew import ALONE, Place
 from service.doors import documents, edits, openai, operations, pages, rest
 from service.doors.feedback import router as feedback_router
 from service.doors.mcp_route import HEADERS, McpRoute
 from service.doors.tools import Desk
 from service.envelope import Envelope
+from service.forwarding import Counter, Forward
 from service.journal import Journal
 from service.keeper import Keeper
 from service.live import Live
@@ -30,10 +32,13 @@ CONDITIONS = ("Content-Type", "If-Match", "If-None-Match", "Idempotency-Key")
 """Headers that a change may carry, and that a browser asks leave for."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Return the application; it opens the index when it starts and follows the folder from then on."""
+def create_app(settings: Settings, place: Place = ALONE) -> FastAPI:
+    """Return the application; it opens the index when it starts and follows the folder from then on.
+
+    `place` says what the process is among several that serve together.
+    """
     live = Live(settings)
-    keeper = Keeper(live)
+    keeper = Keeper(live, place)
     journal = Journal(settings)
     mcp = McpRoute(Desk(live, journal.note))
 
@@ -44,7 +49,8 @@ def create_app(settings: Settings) -> FastAPI:
         if keeper.follows_folder:
             keeper.request_refresh("changed")  # whatever changed while nothing was running
         try:
-            async with mcp.open():
+            taking = Counter(app, place.counter) if place.counter and place.writes else None
+            async with mcp.open(), taking.open(place.wait_until_alone) if taking else nullcontext():
                 yield
         finally:
             keeper.close()
@@ -77,6 +83,9 @@ def create_app(settings: Settings) -> FastAPI:
             expose_headers=["X-Request-Id", "X-Index-Version", "ETag", "Retry-After"],
         )
     app.add_middleware(Envelope, settings=settings, live=live)
+    if place.counter and not place.writes:
+        # Outside of the envelope: what is handed on comes back with that of the worker that wrote.
+        app.add_middleware(Forward, counter=place.counter)
     return app
 
 

@@ -44,7 +44,7 @@ class Company(Generic[Item, Done]):
         by item: the one whose fault it is gets the error, the others what they came for.
         """
         self._work = work
-        self._at_once = at_once
+        self.at_once = at_once
         self._most = most
         self._lock = threading.Lock()
         self._queue: deque[_Waiting[Item, Done]] = deque()
@@ -60,7 +60,7 @@ class Company(Generic[Item, Done]):
         own: _Waiting[Item, Done] = _Waiting(item)
         with self._lock:
             self._queue.append(own)
-            leads = self._working < self._at_once
+            leads = self._working < self.at_once
             self._working += leads
         if leads:
             self._lead()

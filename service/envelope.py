@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.live import Live
-from service.problems import problem, unexpected
+from service.problems import Refused, told, unexpected
 from service.settings import Settings
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -57,10 +57,10 @@ class Envelope:
                 out["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
-        refusal = self._refuses(headers, scope["method"], scope["path"])
+        refusal = state.pop("refusal", None) or self._refuses(headers, scope["method"], scope["path"])
         try:
             if refusal is not None:
-                await problem(Request(scope), *refusal)(scope, receive, reply)
+                await told(Request(scope), refusal)(scope, receive, reply)
             else:
                 await self.app(scope, self._counted(receive, scope["method"], scope["path"]), reply)
         except Exception as error:
@@ -76,18 +76,18 @@ class Envelope:
             request_id=state["request_id"],
         )
 
-    def _refuses(self, headers: Headers, method: str, path: str) -> tuple[int, str, str] | None:
+    def _refuses(self, headers: Headers, method: str, path: str) -> Refused | None:
         host = headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
         allowed = [name.lower() for name in self.settings.allowed_hosts]
         if allowed and host not in allowed and path not in HEALTH:
-            return (
+            return Refused(
                 400,
                 "unknown-host",
                 "this server does not answer to that host name (PULLQUOTE_ALLOWED_HOSTS)",
             )
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length) > self._largest(method, path)[0]:
-            return 413, "body-too-large", self._too_large(method, path)
+            return Refused(413, "body-too-large", self._too_large(method, path))
         return None
 
     def _largest(self, method: str, path: str) -> tuple[int, str]:

@@ -28,6 +28,11 @@ TOGETHER = 8
 with 16, 369 with 6; 265 when each thread searches for itself."""
 
 
+def cores_each(workers: int) -> int:
+    """Return how many cores each of so many processes has for itself, one at least."""
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """What one question is asked of: a snapshot and the encoder that made it."""
@@ -138,3 +143,8 @@ def _since(begun: float) -> float:
 
 
 _FINDING = Company(_find_all, at_once=SIDE_BY_SIDE, most=TOGETHER)
+
+
+def keep_to(cores: int) -> None:
+    """Work on so many batches at a time from now on, where that is less."""
+    _FINDING.at_once = min(SIDE_BY_SIDE, cores)

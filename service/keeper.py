@@ -23,6 +23,7 @@ from index.progress import Cancelled
 from index.refresh import Reading, merge_due, refresh, rehearse
 from index.snapshot import Snapshot
 from index.store import Locked, NoIndex
+from service.crew import ALONE, Place
 from service.finding import Index
 from service.gate import GateClosed, gate_of
 from service.jobs import Job, Jobs, Mode
@@ -58,11 +59,15 @@ class ReadOnly(Exception):
 class Keeper:
     """The one that writes: whatever changes the folder or the index of a server goes through it."""
 
-    def __init__(self, live: Live) -> None:
-        """Keep the index that `live` serves; nothing begins before `open`."""
+    def __init__(self, live: Live, place: Place = ALONE) -> None:
+        """Keep the index that `live` serves; nothing begins before `open`.
+
+        In a process that does not write it only opens the index.
+        """
         self.jobs = Jobs(live.settings.data)
         self._live = live
         self._settings = live.settings
+        self._place = place
         self._store = live.store
         self._seen = Seen()
         self._pace = ENCODED_PER_SECOND
@@ -86,7 +91,7 @@ class Keeper:
         """
         if self._opened:
             return
-        if self._settings.read_only:
+        if self._settings.read_only or not self._place.writes:
             self._live.open()
             return
         self._lock = self._store.serving()
@@ -119,7 +124,7 @@ class Keeper:
     @property
     def follows_folder(self) -> bool:
         """Return whether the index is to follow the folder by itself: not after somebody went back."""
-        return not self._settings.read_only and not self._store.pinned()
+        return self._place.writes and not self._settings.read_only and not self._store.pinned()
 
     @property
     def building(self) -> bool:
@@ -184,7 +189,7 @@ class Keeper:
                 raise NoIndex(f"no snapshot {version} is kept; kept are {', '.join(self._store.kept())}")
             self._store.open(version)
             self._store.point(version, pinned=True)
-            self._live.take_up()
+            self._switch()
         return self._live.current
 
     def _check_writable(self) -> None:
@@ -267,7 +272,7 @@ class Keeper:
         )
         if job.progress.encoded >= PACED_PASSAGES:
             self._pace = job.progress.per_second or self._pace
-        self._live.take_up()
+        self._switch()
         job.tell(
             result.change,
             result.version,
@@ -278,6 +283,12 @@ class Keeper:
         log.info("index refreshed", version=result.version, published=result.published, **_shown(job))
         if result.published:
             self._merger.submit(self._merge)
+
+    def _switch(self) -> None:
+        """Take up what is on disk, and wait until the other workers have: then nobody is told too soon."""
+        taken = self._place.announce()
+        self._live.take_up()
+        taken()
 
     def _reading(self, job: Job) -> Reading:
         # A full rebuild trusts no date, however unlikely it is to be wrong.

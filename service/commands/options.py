@@ -13,20 +13,16 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from corpus.folder import CorpusError
-from index.encoder import EncoderError
-from index.manifest import SnapshotError
-from index.store import AlreadyServed, Locked, NoIndex
 from service import logs
+from service.exits import FOUND, MISUSE, NOTHING, code_of
 from service.filters import AT_TERMINAL, is_pair
-from service.gate import GateClosed
 from service.settings import FILE, Settings
 
 # Without emoji: `:x:` in a document is what it says, not a picture.
 out = Console(soft_wrap=True, highlight=False, emoji=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
-FOUND, NOTHING, MISUSE = 0, 1, 2
+__all__ = ["FOUND", "MISUSE", "NOTHING"]
 
 
 def readable(text: str) -> str:
@@ -76,15 +72,12 @@ def explained() -> Iterator[None]:
     """Turn our errors into one line and an exit code."""
     try:
         yield
-    except (NoIndex, SnapshotError, GateClosed) as error:
+    except Exception as error:
+        code = code_of(error)
+        if code is None:
+            raise
         err.print(f"[red]{escape(str(error))}[/red]")
-        raise typer.Exit(NOTHING) from error
-    except (AlreadyServed, Locked, CorpusError, EncoderError) as error:
-        err.print(f"[red]{escape(str(error))}[/red]")
-        raise typer.Exit(MISUSE) from error
-    except OSError as error:
-        err.print(f"[red]{escape(str(error))}[/red]")
-        raise typer.Exit(NOTHING) from error
+        raise typer.Exit(code) from error
 
 
 def print_json(values: object) -> None:

@@ -24,21 +24,30 @@ def serve(
     corpus: Corpus = None,
     data: Data = None,
     model: Model = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that answer, side by side.", show_default=False)
+    ] = None,
     watch: Annotated[
         bool | None,
         typer.Option("--watch/--no-watch", help="Follow every change in the folder.", show_default=False),
     ] = None,
 ) -> None:
     """Answer questions over HTTP; an index is built first where there is none."""
-    settings = settings_of(host=host, port=port, corpus=corpus, data=data, model=model, watch=watch)
+    settings = settings_of(
+        host=host, port=port, workers=workers, corpus=corpus, data=data, model=model, watch=watch
+    )
     with explained():
         if not _has_index(settings):
             if settings.read_only:
                 raise NoIndex(f"{settings.data} holds no index, and a server that only reads makes none")
             _build_aside(settings)
-    from service.server import run
-
     with explained():
+        if settings.workers > 1:
+            from service.supervisor import become
+
+            become(settings)
+        from service.server import run
+
         run(settings)
 
 

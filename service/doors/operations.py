@@ -102,7 +102,7 @@ def post_rollback(request: Request, body: schemas.RollbackRequest) -> Response:
 @router.get(
     "/v1/jobs/{job_id}",
     response_model=schemas.JobReply,
-    responses=problems(404, 422),
+    responses=problems(404, 422, 503),
     tags=["index"],
     operation_id="getJob",
 )
@@ -115,7 +115,7 @@ def get_job(request: Request, job_id: str) -> Response:
     "/v1/jobs/{job_id}",
     status_code=202,
     response_model=schemas.JobReply,
-    responses=problems(401, 403, 404, 409, 422),
+    responses=problems(401, 403, 404, 409, 422, 503),
     dependencies=[Depends(require_admin)],
     tags=["index"],
     operation_id="cancelJob",

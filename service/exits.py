@@ -1,0 +1,20 @@
+"""Exit codes, and the one table from our errors to them."""
+
+from __future__ import annotations
+
+from corpus.folder import CorpusError
+from index.encoder import EncoderError
+from index.manifest import SnapshotError
+from index.store import AlreadyServed, Locked, NoIndex
+from service.gate import GateClosed
+
+FOUND, NOTHING, MISUSE = 0, 1, 2
+
+
+def code_of(error: Exception) -> int | None:
+    """Return the exit code of an error that is said in one line; None for one that nobody foresaw."""
+    if isinstance(error, (AlreadyServed, Locked, CorpusError, EncoderError)):
+        return MISUSE
+    if isinstance(error, (NoIndex, SnapshotError, GateClosed, OSError)):
+        return NOTHING
+    return None
