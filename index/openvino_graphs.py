@@ -32,11 +32,14 @@ MOST_STREAMS = 4
 
 LEAST_LENGTH = 0.4
 """A text joins a batch of which it is at least this share as wide: going through the weights once more costs
-as much as some 15 tokens of padding."""
+as much as some 15 tokens of padding. Of 8 questions as they come each takes 2.4 ms of a core at 0.9, 2.3 at
+0.7, 2.1 at 0.6 and at 0.45; of 4, 3.0, 3.0, 2.7 and 2.4."""
 
 KEPT_SHAPES = 160
 """Entries of the cache of what was compiled for a shape, some five a shape. OpenVINO's own 5,000 took 2.3 GB
-after some thousand batches of random shapes. With none kept a batch takes 11 ms of a core more."""
+after some thousand batches of random shapes. After questions and 129 shapes of document batches 217 MB of the
+process's own remained with 30 entries, 276 with 80, 312 with 120, 355 with 200; questions took 15, 12.8, 11.7
+and 11.6 ms of a core a batch, and 21 with none."""
 
 
 def installed() -> bool:
