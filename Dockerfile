@@ -1,4 +1,5 @@
 # The image of `pullquote serve`: docker build --tag pullquote .
+# With --build-arg EXTRAS=openvino the encoder computes in bfloat16 where the processor can, for 180 MB more.
 # torch and sentence-transformers end with the first stage: it exports the encoder, and what serves is the
 # export and a plain environment. Every state is in /data, so the root file system can be read-only.
 ARG PYTHON=python:3.11-slim
@@ -25,11 +26,12 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --constraint .ci/requirements.lock hatchling \
     && pip wheel --no-deps --no-build-isolation --wheel-dir dist .
 
-# The environment that serves, without pip. Bytecode is made here, because a read-only root never keeps any,
+# The environment that serves, without pip, with the extras that are asked for. Bytecode is made here, because a read-only root never keeps any,
 # and it never looks at file times, because copies of an image need not keep those.
+ARG EXTRAS=
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/pullquote/venv \
-    && pip --python /opt/pullquote/venv/bin/python install --no-compile --constraint .ci/requirements.lock dist/*.whl \
+    && pip --python /opt/pullquote/venv/bin/python install --no-compile --constraint .ci/requirements.lock "$(echo dist/*.whl)${EXTRAS:+[$EXTRAS]}" \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/pullquote/venv/lib
 
 RUN --mount=type=cache,target=/root/.cache/pip \

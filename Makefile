@@ -4,9 +4,12 @@ PORT ?= 8000
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+COMMA := ,
 TORCH := torch==2.13.0
 # Where torch's CPU build comes from, unless pip already has one at hand.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# OpenVINO has wheels for these and no others; where there are none ONNX Runtime does alone.
+EXTRAS := build,dev$(if $(filter Linux-x86_64 Linux-aarch64 Darwin-arm64,$(shell uname -s)-$(shell uname -m)),$(COMMA)openvino)
 LOCK := .ci/requirements.lock
 READY := $(VENV)/.ready
 
@@ -46,5 +49,5 @@ $(READY): pyproject.toml $(LOCK)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Pullquote needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
 	$(BIN)/python -m pip install --quiet --no-deps --no-index $(TORCH) 2>/dev/null || $(BIN)/python -m pip install --quiet --no-deps --index-url $(TORCH_INDEX) $(TORCH)
-	PIP_CONSTRAINT=$(CURDIR)/$(LOCK) PIP_BUILD_CONSTRAINT=$(CURDIR)/$(LOCK) $(BIN)/python -m pip install --quiet --editable '.[build,dev]'
+	PIP_CONSTRAINT=$(CURDIR)/$(LOCK) PIP_BUILD_CONSTRAINT=$(CURDIR)/$(LOCK) $(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""Texts to vectors, by the light runtime on an exported model.
+"""Texts to vectors, by a light runtime on an exported model.
 
 An export is a folder with the model's graph (`model.onnx`, pooling and normalisation inside), its
 tokenizer and `encoder.json`. It is made once by `index.export`, which needs torch; everything here runs
@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from corpus.document import Span
-from index import graphs
+from index import graphs, runtimes
+from index.runtimes import Runtime
 
 EXPORT_FILE = "encoder.json"
 GRAPH_FILE = "model.onnx"
@@ -45,11 +47,6 @@ EDGE_TOKENS = 8
 QUESTION_THREADS = 1
 """Cores that a batch of questions may use. With two, one question alone takes 2.8 ms instead of 3.7, but of
 16 as they come each takes 3.1 ms of a core instead of 2.3."""
-
-LEAST_LENGTH = 0.7
-"""A text joins a batch of which it is at least this share as long as the longest: padding costs as much as
-words. Of 16 questions as they come, 2.9 ms of a core each with all in one batch, 2.5 at 0.5, 2.3 at 0.7,
-2.4 at 0.8, 2.7 at 0.9."""
 
 BATCH_TOKENS = 2048
 """A batch holds about this many tokens, padding counted. On two cores larger batches encode no faster
@@ -135,6 +132,10 @@ class Encoder(Protocol):
     def export(self) -> Export:
         """Return what is known of the model."""
 
+    @property
+    def runtime(self) -> str:
+        """Return what computes and in which precision, such as `onnxruntime f32`."""
+
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens not counted."""
 
@@ -198,12 +199,13 @@ def quantize(tokens: NDArray[np.floating]) -> NDArray[np.int8]:
 
 
 class OnnxEncoder:
-    """The exported model on ONNX Runtime: the encoder of the serving process."""
+    """The exported model on ONNX Runtime or OpenVINO: the encoder of the serving process."""
 
-    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, *, threads: int | None = None, runtime: Runtime = "auto") -> None:
         """Open the export in `folder`; `threads` is how many cores one batch may use, None for all.
 
-        Raises EncoderError when the export is incomplete or its graph cannot be opened.
+        Raises EncoderError when the export is incomplete, when its graph cannot be opened, and when the
+        runtime is missing.
         """
         self.export = read_export(folder)
         self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
@@ -211,23 +213,27 @@ class OnnxEncoder:
         self._first_word = self._tokenizer.token_to_id("the") or 0
         self._folder = folder
         cores = os.cpu_count() or 1
-        self._threads = min(threads or cores, cores)
-        self._sessions: dict[str, graphs.InferenceSession] = {}
+        self._folder = folder
         self._opening = threading.Lock()
-        self._session(self.export.question_graph)
-        self._for_documents = graphs.giving_back()
+        self._sessions: dict[str, runtimes.Session] = {}
+        self._open = partial(runtimes.opened, threads=threads, cores=cores, runtime=runtime)
+        self.runtime = self._session(self.export.question_graph).runtime
+        prompts = (self.export.query_prompt, self.export.document_prompt)
+        self._widest = self.export.window + max(len(self._tokenizer.encode(one).ids) for one in prompts)
 
-    def _session(self, name: str) -> graphs.InferenceSession:
+    def _session(self, name: str) -> runtimes.Session:
         """Return the session on a graph, opened when first asked for: not every server encodes documents.
 
-        Raises EncoderError when it cannot be opened.
+        Raises EncoderError when it cannot be opened, and when the runtime is missing.
         """
         with self._opening:
             if name not in self._sessions:
                 path = self._folder / name
                 try:
-                    self._sessions[name] = graphs.opened(path, self._threads)
-                except Exception as error:  # onnxruntime's own family has no common public base
+                    self._sessions[name] = self._open(path)
+                except runtimes.RuntimeMissing as error:
+                    raise EncoderError(str(error)) from error
+                except Exception as error:  # the runtimes' own families have no common public base
                     raise EncoderError(f"{path} cannot be opened: {error}") from error
             return self._sessions[name]
 
@@ -260,7 +266,7 @@ class OnnxEncoder:
         prompt = self.export.document_prompt
         tokens = [tokenize(self._tokenizer, text, prompt) for text in texts]
         check_window(tokens, texts, self.export)
-        return self._encode(GRAPH_FILE, tokens, progress, self._for_documents)
+        return self._encode(GRAPH_FILE, tokens, progress, giving_back=True)
 
     def encode_question(self, question: str) -> Encoding:
         """Return the encoding of one question; beyond the window, the mean of its windows' vectors."""
@@ -287,12 +293,15 @@ class OnnxEncoder:
         graph: str,
         texts: Sequence[Tokens],
         progress: Callable[[int], None] | None = None,
-        options: graphs.RunOptions | None = None,
+        *,
+        giving_back: bool = False,
     ) -> list[Encoding]:
         found: list[Encoding | None] = [None] * len(texts)
         session = self._session(graph)
-        for batch in batches([len(text.ids) for text in texts]):
-            vectors, tokens = self._run(session, [texts[number] for number in batch], options)
+        widths = [session.width(len(text.ids)) for text in texts]
+        for batch in batches(widths, least=session.least_length):
+            chosen = [texts[number] for number in batch]
+            vectors, tokens = self._run(session, chosen, giving_back=giving_back)
             for row, number in enumerate(batch):
                 words = texts[number].words
                 kept = tokens[row, : len(words)][words]
@@ -304,22 +313,20 @@ class OnnxEncoder:
         return [encoding for encoding in found if encoding is not None]
 
     def _run(
-        self,
-        session: graphs.InferenceSession,
-        texts: Sequence[Tokens],
-        options: graphs.RunOptions | None = None,
+        self, session: runtimes.Session, texts: Sequence[Tokens], *, giving_back: bool = False
     ) -> tuple[Vector, Vector]:
-        """Return vectors (batch, dimension) and token vectors (batch, longest, token_dimension)."""
+        """Return vectors (batch, dimension) and token vectors (batch, width, token_dimension)."""
         longest = max(len(text.ids) for text in texts)
-        ids = np.zeros((len(texts), longest), dtype=np.int64)
+        # No wider than the model's window: it may have no positions beyond.
+        width = max(longest, min(session.width(longest), self._widest))
+        ids = np.zeros((len(texts), width), dtype=np.int64)
         mask = np.zeros_like(ids)
         for row, text in enumerate(texts):
             ids[row, : len(text.ids)] = text.ids
             mask[row, : len(text.ids)] = 1
         values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         feed = {name: values[name] for name in self.export.inputs}
-        vectors, tokens = session.run(["vector", "tokens"], feed, options)
-        return np.asarray(vectors, dtype=np.float32), np.asarray(tokens, dtype=np.float32)
+        return session.run(feed, giving_back=giving_back)
 
 
 def check_window(tokens: Sequence[Tokens], texts: Sequence[str], export: Export) -> None:
@@ -358,13 +365,16 @@ def _joined(spans: Sequence[Span], encodings: Sequence[Encoding]) -> Encoding:
     )
 
 
-def batches(lengths: Sequence[int]) -> Iterable[list[int]]:
-    """Yield the numbers of the texts in batches of like length, longest first, of BATCH_TOKENS at most."""
+def batches(lengths: Sequence[int], *, least: float) -> Iterable[list[int]]:
+    """Yield the numbers of the texts in batches of like length, longest first, of BATCH_TOKENS at most.
+
+    In each batch every text is at least the share `least` as long as the longest.
+    """
     batch: list[int] = []
     for number in sorted(range(len(lengths)), key=lambda one: (-lengths[one], one)):
         longest = lengths[batch[0]] if batch else 0
         full = (len(batch) + 1) * longest > BATCH_TOKENS
-        if batch and (full or lengths[number] < LEAST_LENGTH * longest):
+        if batch and (full or lengths[number] < least * longest):
             yield batch
             batch = []
         batch.append(number)

@@ -1,4 +1,4 @@
-"""sentence-transformers: the encoder of new indexes, and the export that serves without it.
+"""sentence-transformers: the encoder of new indexes on a GPU, and the export that serves without it.
 
 The only module that imports torch, and only inside functions: the serving process never loads it.
 """
@@ -36,7 +36,7 @@ from index.encoder import (
     quantize,
     tokenize,
 )
-from index.graphs import optimize
+from index.graphs import LEAST_LENGTH, optimize
 from index.shared_weights import share
 
 if TYPE_CHECKING:
@@ -113,6 +113,13 @@ def can_build() -> bool:
     return importlib.util.find_spec("sentence_transformers") is not None
 
 
+def has_gpu() -> bool:
+    """Return whether torch has a GPU or another accelerator, on which sentence-transformers then encodes."""
+    import torch
+
+    return bool(torch.accelerator.is_available())
+
+
 def load_model(model: str) -> SentenceTransformer:
     """Return the sentence-transformers model of the MODEL setting, on the best device there is.
 
@@ -135,7 +142,9 @@ def load_model(model: str) -> SentenceTransformer:
 
 
 class TorchEncoder:
-    """sentence-transformers itself: embeds the documents of a new index."""
+    """sentence-transformers itself: embeds the documents of a new index on a GPU."""
+
+    runtime = "torch f32"
 
     def __init__(self, model: SentenceTransformer, folder: Path) -> None:
         """Encode with `model`, whose export lies in `folder`."""
@@ -161,7 +170,7 @@ class TorchEncoder:
         tokens = [tokenize(self._tokenizer, text, prompt) for text in texts]
         check_window(tokens, texts, self.export)
         found: list[Encoding | None] = [None] * len(texts)
-        for batch in batches([len(text.ids) for text in tokens]):
+        for batch in batches([len(text.ids) for text in tokens], least=LEAST_LENGTH):
             outputs = self._model.encode(
                 [prompt + texts[number] for number in batch],
                 batch_size=len(batch),

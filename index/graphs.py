@@ -7,16 +7,22 @@ article takes 260 MB with encoder and cross-encoder, 160 of them its own; from o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
-from onnxruntime import InferenceSession, RunOptions
-
-__all__ = ["InferenceSession", "RunOptions", "giving_back", "opened", "optimize", "weights_of"]
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 WEIGHTS_SUFFIX = ".weights"
 SMALL_BYTES = 1024
 """What is smaller stays in the graph."""
+
+LEAST_LENGTH = 0.7
+"""A text joins a batch of which it is at least this share as long as the longest: padding costs as much as
+words. Of 16 questions as they come, 2.9 ms of a core each with all in one batch, 2.5 at 0.5, 2.3 at 0.7,
+2.4 at 0.8, 2.7 at 0.9."""
 
 
 def weights_of(graph: Path) -> Path:
@@ -56,12 +62,28 @@ def opened(graph: Path, threads: int) -> InferenceSession:
     return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
-def giving_back() -> RunOptions:
-    """Return the options of a call that keeps no memory for the next one.
+class OnnxSession:
+    """A graph of the encoder on ONNX Runtime, in float32."""
 
-    Of a batch of documents the runtime would keep some 220 MB for the next one, which may never come. Giving
-    it back takes a tenth of the time that the batch takes.
-    """
-    options = RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    return options
+    runtime = "onnxruntime f32"
+    least_length = LEAST_LENGTH
+
+    def __init__(self, graph: Path, *, threads: int) -> None:
+        """Open `graph`; one call uses `threads` cores. Raises whatever the runtime raises."""
+        self._session = opened(graph, threads)
+        # Of a batch of documents the runtime would keep some 220 MB for the next one, which may never come.
+        # Giving it back takes a tenth of the time that the batch takes.
+        self._giving_back = onnxruntime.RunOptions()
+        self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+    def width(self, longest: int) -> int:
+        """Return the width of a batch whose longest text has `longest` tokens: just that."""
+        return longest
+
+    def run(
+        self, feed: Mapping[str, NDArray[np.int64]], *, giving_back: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return vectors (texts, dimension) and token vectors (texts, width, token_dimension)."""
+        options = self._giving_back if giving_back else None
+        vectors, tokens = self._session.run(["vector", "tokens"], dict(feed), options)
+        return np.asarray(vectors, dtype=np.float32), np.asarray(tokens, dtype=np.float32)

@@ -17,11 +17,12 @@ from index.encoder import (
     OnnxEncoder,
     read_export,
 )
+from index.runtimes import Runtime
 from index.store import Store
 
 LARGE_CHANGE_BYTES = 4_000_000
 """Of changed documents: from here on loading torch (some 7 s) costs less than it saves where it has a GPU;
-below, the export encodes as fast and starts at once."""
+below, the export starts at once. Without a GPU the export is always as fast (decision 8)."""
 
 
 def is_export(model: str) -> bool:
@@ -29,12 +30,13 @@ def is_export(model: str) -> bool:
     return (Path(model) / EXPORT_FILE).is_file()
 
 
-def open_encoder(store: Store, model: str, fingerprint: str) -> OnnxEncoder:
-    """Return the encoder that made a snapshot, on the light runtime.
+def open_encoder(store: Store, model: str, fingerprint: str, runtime: Runtime = "auto") -> OnnxEncoder:
+    """Return the encoder that made a snapshot, on the runtime of the RUNTIME setting.
 
-    Raises EncoderError when no export with that fingerprint is at hand.
+    Raises EncoderError when no export with that fingerprint is at hand, or the runtime is missing.
     """
-    return OnnxEncoder(encoder_folder(store, model, fingerprint), threads=QUESTION_THREADS)
+    folder = encoder_folder(store, model, fingerprint)
+    return OnnxEncoder(folder, threads=QUESTION_THREADS, runtime=runtime)
 
 
 def encoder_folder(store: Store, model: str, fingerprint: str) -> Path:
@@ -54,15 +56,17 @@ def serving_export(store: Store, model: str) -> tuple[Path, Export] | None:
     return store.export_for(model)
 
 
-def building_encoder(store: Store, model: str, *, fresh: bool, changed_bytes: int = 0) -> Encoder:
+def building_encoder(
+    store: Store, model: str, *, fresh: bool, changed_bytes: int = 0, runtime: Runtime = "auto"
+) -> Encoder:
     """Return the encoder to build with; the export is made first where there is none yet.
 
-    `fresh` says that there is no index to build on. A new index and a large change are embedded by
-    sentence-transformers where it is installed, a small change by the export of the same weights.
-    Raises EncoderError when there is neither an export nor the means to make one.
+    `fresh` says that there is no index to build on. The export encodes, on the runtime of the RUNTIME
+    setting; where sentence-transformers has a GPU, that embeds a new index and a large change. Raises
+    EncoderError when there is neither an export nor the means to make one, or the runtime is missing.
     """
     if is_export(model):
-        return OnnxEncoder(Path(model))
+        return OnnxEncoder(Path(model), runtime=runtime)
     found = store.export_for(model)
     if importlib.util.find_spec("sentence_transformers") is None:
         if found is None:
@@ -70,22 +74,24 @@ def building_encoder(store: Store, model: str, *, fresh: bool, changed_bytes: in
                 f"there is no export of the model {model!r} and sentence-transformers is not installed to "
                 "make one; run `pip install 'pullquote[build]'`, or set MODEL to an exported encoder folder"
             )
-        return OnnxEncoder(found[0])
-    from index.export import TorchEncoder, export_model, load_model, source_digest
+        return OnnxEncoder(found[0], runtime=runtime)
+    from index.export import TorchEncoder, export_model, has_gpu, load_model, source_digest
 
-    current = (
-        found is not None
-        and found[1].graph == GRAPH
-        and found[1].source == source_digest(model)
-        # Weights that the changes for questions were not learned for have none.
-        and found[1].questions in ("", low_rank.digest())
-    )
-    if found is not None and current and not fresh and changed_bytes < LARGE_CHANGE_BYTES:
-        return OnnxEncoder(found[0])
+    if found is not None and not _is_current(found[1], source_digest(model)):
+        found = None
+    small = not fresh and changed_bytes < LARGE_CHANGE_BYTES
+    if found is not None and (small or not has_gpu()):
+        return OnnxEncoder(found[0], runtime=runtime)
     loaded = load_model(model)
-    if found is None or not current:
+    if found is None:
         found = store.keep_export(lambda folder: export_model(loaded, model, folder))
-    return TorchEncoder(loaded, found[0])
+    return TorchEncoder(loaded, found[0]) if has_gpu() else OnnxEncoder(found[0], runtime=runtime)
+
+
+def _is_current(export: Export, source: str) -> bool:
+    """Return whether an export is as this program makes it of these sources."""
+    # Weights that the changes for questions were not learned for have none.
+    return export.graph == GRAPH and export.source == source and export.questions in ("", low_rank.digest())
 
 
 def open_pairs(reader: str, *, cores: int | None = None) -> CrossEncoder | None:

@@ -15,6 +15,7 @@ from index.merge import applied, due, whole
 from index.models import building_encoder
 from index.plan import Plan, known_shas, plan, reusable
 from index.progress import Progress
+from index.runtimes import Runtime
 from index.snapshot import Snapshot
 from index.store import Store
 from index.unfinished import Unfinished
@@ -161,6 +162,8 @@ def merge_all(store: Store, snapshot: Snapshot, *, everything: bool) -> None:
         snapshot = store.open(snapshot.version)
 
 
-def open_builder(store: Store, model: str) -> Callable[[bool, int], Encoder]:
+def open_builder(store: Store, model: str, runtime: Runtime = "auto") -> Callable[[bool, int], Encoder]:
     """Return how a process outside the server picks its encoder: see `building_encoder`."""
-    return lambda fresh, changed: building_encoder(store, model, fresh=fresh, changed_bytes=changed)
+    return lambda fresh, changed: building_encoder(
+        store, model, fresh=fresh, changed_bytes=changed, runtime=runtime
+    )

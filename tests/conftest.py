@@ -9,11 +9,18 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from index.openvino_graphs import installed
+
 # `pytest --hypothesis-profile thorough` for an evening; time limits would make slow machines fail.
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("house", max_examples=100, deadline=None, suppress_health_check=CHECKS)
 settings.register_profile("thorough", max_examples=2000, deadline=None, suppress_health_check=CHECKS)
 settings.load_profile("house")
+
+
+NEEDS_OPENVINO = pytest.mark.skipif(
+    not installed(), reason="the `openvino` extra is not installed: `pip install 'pullquote[openvino]'`"
+)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from index.graphs import weights_of
 from index.vectors import nearest
 from service.answer import ask
 from service.finding import Index
+from tests.conftest import NEEDS_OPENVINO
 from tests.laws.corpora import ENORMOUS, PHRASES, made
 
 if TYPE_CHECKING:
@@ -34,8 +35,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 ARTICLE = Path(__file__).parents[1] / "corpus" / "texts" / "pytorch-vs-tensorflow.md"
-LEAST_COSINE = 0.9999
-"""Between the export in float32 and the model itself: the same weights, sums taken in another order."""
+LEAST_COSINE = {"onnxruntime f32": 0.9999, "openvino f32": 0.9999, "openvino bf16": 0.9998}
+"""Between the export on each runtime and the model itself: the same weights, sums taken in another order. Of
+the texts below a long run of "x" and a lone "?" come out worst in bfloat16, at 0.99989 and 0.99990."""
+
+MOST_STEPS = {"onnxruntime f32": 1, "openvino f32": 1, "openvino bf16": 2}
+"""Between their token vectors as int8."""
+
+RUNTIMES = ["onnxruntime", pytest.param("openvino", marks=NEEDS_OPENVINO)]
 
 TEXTS = [
     *(
@@ -62,9 +69,11 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(name="encoder", scope="module")
-def _encoder(exported_encoder: Path) -> OnnxEncoder:
-    return OnnxEncoder(exported_encoder)
+@pytest.fixture(name="encoder", scope="module", params=RUNTIMES)
+def _encoder(exported_encoder: Path, request: pytest.FixtureRequest) -> OnnxEncoder:
+    encoder = OnnxEncoder(exported_encoder, runtime=request.param)
+    assert encoder.runtime.startswith(request.param)
+    return encoder
 
 
 @pytest.fixture(name="model", scope="module")
@@ -85,7 +94,7 @@ def test_first_numbers(encoder: OnnxEncoder) -> None:
 def test_parity_of_vectors(encoder: OnnxEncoder, model: SentenceTransformer) -> None:
     expected = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
     for text, vector, encoding in zip(TEXTS, expected, encoder.encode_documents(TEXTS), strict=True):
-        assert float(vector @ encoding.vector) >= LEAST_COSINE, text
+        assert float(vector @ encoding.vector) >= LEAST_COSINE[encoder.runtime], text
 
 
 def test_questions_are_encoded_with_their_changes(encoder: OnnxEncoder, model: SentenceTransformer) -> None:
@@ -94,9 +103,9 @@ def test_questions_are_encoded_with_their_changes(encoder: OnnxEncoder, model: S
     low_rank.change(changed[0].auto_model)
     expected = changed.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
     found = np.stack([one.vector for one in encoder.encode_questions(TEXTS)])
-    assert ((found * expected).sum(axis=1) >= LEAST_COSINE).all()
+    assert ((found * expected).sum(axis=1) >= LEAST_COSINE[encoder.runtime]).all()
     plain = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
-    assert (found * plain).sum(axis=1).max() < LEAST_COSINE < 1
+    assert (found * plain).sum(axis=1).max() < LEAST_COSINE[encoder.runtime]
     assert (found * plain).sum(axis=1).min() > 0.5
 
 
@@ -127,9 +136,12 @@ def test_parity_of_tokens(encoder: OnnxEncoder, model: SentenceTransformer, expo
     told: list[int] = []
     pairs = zip(original.encode_documents(TEXTS, told.append), encoder.encode_documents(TEXTS), strict=True)
     for one, two in pairs:
-        assert float(one.vector @ two.vector) >= LEAST_COSINE
+        assert float(one.vector @ two.vector) >= LEAST_COSINE[encoder.runtime]
         assert one.tokens.shape == two.tokens.shape == (len(two.ids), encoder.export.token_dimension)
-        assert np.abs(one.tokens.astype(int) - two.tokens.astype(int)).max(initial=0) <= 1
+        assert (
+            np.abs(one.tokens.astype(int) - two.tokens.astype(int)).max(initial=0)
+            <= MOST_STEPS[encoder.runtime]
+        )
         assert (one.offsets == two.offsets).all() and (one.ids == two.ids).all()
     assert sum(told) == len(TEXTS)
 

@@ -22,7 +22,7 @@ PEOPLE = {
     *("rich", "structlog", "typer"),
 }
 BUILDING = {"onnx", "onnxscript", "safetensors", "sentence_transformers", "sklearn", "torch", "transformers"}
-NUMBERS = {"faiss", "numpy", "onnxruntime", "scipy", "Stemmer", "tokenizers"}
+NUMBERS = {"faiss", "numpy", "onnxruntime", "openvino", "scipy", "Stemmer", "tokenizers"}
 
 FORBIDDEN = {
     "corpus": {"index", "service", *PEOPLE, *BUILDING, *NUMBERS},
@@ -36,6 +36,7 @@ DOORS = {
     "selectolax": {f"corpus/formats/html{part}.py" for part in ("", "_nodes", "_tables", "_words")},
     "faiss": {"index/vectors.py"},
     "onnxruntime": {"index/graphs.py"},
+    "openvino": {"index/openvino_graphs.py"},
     "tokenizers": {"index/cross_encoder.py", "index/encoder.py", "index/export.py"},
     **{library: {"index/export.py"} for library in BUILDING},
     "onnx": {"index/shared_weights.py"},
@@ -46,7 +47,7 @@ DOORS = {
 
 MAY_SET = {
     # Libraries read them when they are imported, so they must be there before any module of the room is.
-    "index/__init__.py": {"ORT_DISABLE_TELEMETRY", "OPENBLAS_NUM_THREADS"},
+    "index/__init__.py": {"ORT_DISABLE_TELEMETRY", "OPENBLAS_NUM_THREADS", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"},
     # A local model asks no hub for anything, and the hub's client is told so nowhere else.
     "index/export.py": {"HF_HUB_OFFLINE"},
 }

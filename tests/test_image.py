@@ -162,7 +162,15 @@ def test_torch_comes_first_and_from_the_cpu_index() -> None:
     assert "--index-url" in first.rest
     assert "$TORCH_INDEX" in first.rest
     assert "--no-deps" in first.rest
-    assert _one(BUILD, "ARG").pairs == {"TORCH_INDEX": "https://download.pytorch.org/whl/cpu"}
+    named = [one.pairs for one in _all(BUILD, "ARG")]
+    assert named[0] == {"TORCH_INDEX": "https://download.pytorch.org/whl/cpu"}
+
+
+def test_extras_are_installed_only_where_they_are_asked_for() -> None:
+    assert _all(BUILD, "ARG")[-1].pairs == {"EXTRAS": ""}
+    serving = [run.rest for run in _all(BUILD, "RUN") if "--without-pip" in run.rest]
+    assert len(serving) == 1
+    assert '"$(echo dist/*.whl)${EXTRAS:+[$EXTRAS]}"' in serving[0]
 
 
 def test_every_install_after_torch_uses_the_lock() -> None:

@@ -30,9 +30,13 @@ def test_each_input_is_used_once() -> None:
 
 def test_every_step(tmp_path: Path) -> None:
     text = b"# Lamps\n\nThe harbour lamp burns whale oil. The harbour lamp is old.\n"
-    index = Index(made({"lamps.md": text}, tmp_path / "one"), StandIn())
+    encoder = StandIn()
+    index = Index(made({"lamps.md": text}, tmp_path / "one"), encoder)
     questions = [f"What burns in harbour lamp {number}?" for number in range(20_000)]
-    found = list(steps(index, questions, 0.02))
+    found = list(steps(index, questions, 0.02, [encoder]))
     names = [(one.step, one.threads) for one in found]
     assert len(set(names)) == len(names) and ("ask", AT_ONCE) in names and ("find", AT_ONCE) in names
+    assert {"encode one question, stand-in", f"encode {AT_ONCE} together, stand-in"} <= {
+        one for one, _ in names
+    }
     assert all(one.per_second > 0 and one.core_ms >= 0 for one in found)

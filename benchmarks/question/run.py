@@ -27,8 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from rich.console import Console
 
 from benchmarks.quality import tables
+from index import openvino_graphs
+from index.encoder import Encoder
+from index.models import open_encoder
 from index.progress import Progress
+from index.runtimes import Runtime
 from index.saying import said_of
+from index.store import Store
 from service import wire
 from service.answer import ask, settle
 from service.finding import Index, find, understand
@@ -102,16 +107,21 @@ class Locked:
         return next(self._inner)
 
 
-def steps(index: Index, questions: Sequence[str], seconds: float) -> Iterator[Measured]:
-    """Yield each step of the way of a question."""
+def steps(
+    index: Index, questions: Sequence[str], seconds: float, encoders: Sequence[Encoder]
+) -> Iterator[Measured]:
+    """Yield each step of the way of a question; the encoding by each of `encoders`."""
     fresh = Locked(iter(questions))
     encoder, snapshot = index.encoder, index.snapshot
     together = (list(some) for some in iter(lambda: list(itertools.islice(fresh, AT_ONCE)), []))
     yield measure("understand", lambda one: understand(index, one, ()), fresh, seconds=seconds)
-    yield measure("encode one question", encoder.encode_question, fresh, seconds=seconds)
-    found = measure(f"encode {AT_ONCE} together", encoder.encode_questions, together, seconds=seconds)
-    per = (found.per_second * AT_ONCE, found.core_ms / AT_ONCE)
-    yield replace(found, per_second=per[0], core_ms=per[1])
+    for one in encoders:
+        name = f"encode one question, {one.runtime}"
+        yield measure(name, one.encode_question, fresh, seconds=seconds)
+        name = f"encode {AT_ONCE} together, {one.runtime}"
+        found = measure(name, one.encode_questions, together, seconds=seconds)
+        per = (found.per_second * AT_ONCE, found.core_ms / AT_ONCE)
+        yield replace(found, per_second=per[0], core_ms=per[1])
     yield measure("find", lambda one: find(index, one), fresh, seconds=seconds)
     yield measure("find", lambda one: find(index, one), fresh, seconds=seconds, threads=AT_ONCE)
     some = [find(index, one) for one in itertools.islice(fresh, FOUND)]
@@ -151,7 +161,10 @@ def main() -> None:
     questions = [one.question for path in sorted(QUESTIONS.iterdir()) for one in read_questions(path)]
     questions = random.Random(SEED).sample(sorted(set(questions)), len(set(questions)))
     rows = []
-    for one in steps(index, questions, given.seconds):
+    runtimes: list[Runtime] = ["onnxruntime", "openvino"] if openvino_graphs.installed() else ["onnxruntime"]
+    store, fingerprint = Store(settings.data), index.snapshot.manifest.fingerprint
+    encoders = [open_encoder(store, settings.model, fingerprint, runtime) for runtime in runtimes]
+    for one in steps(index, questions, given.seconds, encoders):
         rows.append([one.step, str(one.threads), f"{one.per_second:,.0f}", f"{one.core_ms:.2f}"])
         say.print(" ".join(rows[-1]))
     head = (

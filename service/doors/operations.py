@@ -27,7 +27,8 @@ router = APIRouter()
 def get_index(request: Request) -> Response:
     """Say what the index holds, what was left out and why, and whether a refresh failed."""
     live = live_of(request)
-    snapshot = take_index(request).snapshot
+    index = take_index(request)
+    snapshot = index.snapshot
     manifest, failure = snapshot.manifest, live.last_failure
     return json_reply(
         schemas.IndexReply(
@@ -38,6 +39,7 @@ def get_index(request: Request) -> Response:
             passages=snapshot.passages,
             model=manifest.model,
             fingerprint=manifest.fingerprint,
+            runtime=index.encoder.runtime,
             snapshots=live.store.kept(),
             pinned=live.store.pinned(),
             segments=len(snapshot.segments),

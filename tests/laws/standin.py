@@ -37,6 +37,8 @@ EXPORT = Export(
 class StandIn:
     """Vectors from hashes of words and of pairs of words, so that equal texts and no others meet at 1."""
 
+    runtime = "stand-in"
+
     def __init__(self, *, broken: bool = False) -> None:
         self.export = EXPORT
         self.broken = broken
