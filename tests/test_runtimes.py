@@ -16,7 +16,14 @@ import pytest
 from corpus.formats import parse
 from corpus.passages import passages
 from index import openvino_graphs
-from index.encoder import EncoderError, Encoding, Export, OnnxEncoder, read_export
+from index.encoder import (
+    QUESTION_GRAPH_FILE,
+    EncoderError,
+    Encoding,
+    Export,
+    OnnxEncoder,
+    read_export,
+)
 from index.models import building_encoder
 from index.store import Store
 from service.known import read_questions
@@ -114,8 +121,8 @@ def test_openvino_is_chosen_where_it_is_faster(
 def test_a_damaged_graph_is_named(exported_encoder: Path, tmp_path: Path) -> None:
     for path in exported_encoder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "model.onnx").write_bytes(b"no graph")
-    with pytest.raises(EncoderError, match=r"model\.onnx cannot be opened"):
+    (tmp_path / QUESTION_GRAPH_FILE).write_bytes(b"no graph")
+    with pytest.raises(EncoderError, match=rf"{QUESTION_GRAPH_FILE} cannot be opened"):
         OnnxEncoder(tmp_path, runtime="openvino")
 
 
