@@ -134,7 +134,7 @@ class Encoder(Protocol):
 
     @property
     def runtime(self) -> str:
-        """Return what computes and in which precision, such as `onnxruntime f32`."""
+        """Return what computes questions and in which precision, such as `onnxruntime f32`."""
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens not counted."""
@@ -215,27 +215,34 @@ class OnnxEncoder:
         cores = os.cpu_count() or 1
         self._folder = folder
         self._opening = threading.Lock()
-        self._sessions: dict[str, runtimes.Session] = {}
-        self._open = partial(runtimes.opened, threads=threads, cores=cores, runtime=runtime)
-        self.runtime = self._session(self.export.question_graph).runtime
+        self._sessions: dict[tuple[str, bool], runtimes.Session] = {}
+        self._setting = runtime
+        self._open = partial(runtimes.opened, threads=threads, cores=cores)
+        self.runtime = self._session("questions").runtime
         prompts = (self.export.query_prompt, self.export.document_prompt)
         self._widest = self.export.window + max(len(self._tokenizer.encode(one).ids) for one in prompts)
 
-    def _session(self, name: str) -> runtimes.Session:
+    @property
+    def document_runtime(self) -> str:
+        """Return what computes documents and in which precision; its graph is opened if it was not."""
+        return self._session("documents").runtime
+
+    def _session(self, purpose: runtimes.Purpose) -> runtimes.Session:
         """Return the session on a graph, opened when first asked for: not every server encodes documents.
 
         Raises EncoderError when it cannot be opened, and when the runtime is missing.
         """
+        path = self._folder / (GRAPH_FILE if purpose == "documents" else self.export.question_graph)
         with self._opening:
-            if name not in self._sessions:
-                path = self._folder / name
-                try:
-                    self._sessions[name] = self._open(path)
-                except runtimes.RuntimeMissing as error:
-                    raise EncoderError(str(error)) from error
-                except Exception as error:  # the runtimes' own families have no common public base
-                    raise EncoderError(f"{path} cannot be opened: {error}") from error
-            return self._sessions[name]
+            try:
+                key = (path.name, runtimes.is_on_openvino(self._setting, purpose))
+                if key not in self._sessions:
+                    self._sessions[key] = self._open(path, on_openvino=key[1])
+            except runtimes.RuntimeMissing as error:
+                raise EncoderError(str(error)) from error
+            except Exception as error:  # the runtimes' own families have no common public base
+                raise EncoderError(f"{path} cannot be opened: {error}") from error
+            return self._sessions[key]
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens not counted."""
@@ -266,7 +273,7 @@ class OnnxEncoder:
         prompt = self.export.document_prompt
         tokens = [tokenize(self._tokenizer, text, prompt) for text in texts]
         check_window(tokens, texts, self.export)
-        return self._encode(GRAPH_FILE, tokens, progress, giving_back=True)
+        return self._encode("documents", tokens, progress, giving_back=True)
 
     def encode_question(self, question: str) -> Encoding:
         """Return the encoding of one question; beyond the window, the mean of its windows' vectors."""
@@ -276,7 +283,7 @@ class OnnxEncoder:
         """Return the encodings of several questions, each the same to the last bit as alone."""
         split = [self._split(one) for one in questions]
         every = [tokens for _, own in split for tokens in own]
-        encodings = iter(self._encode(self.export.question_graph, every))
+        encodings = iter(self._encode("questions", every))
         return [_joined(spans, list(islice(encodings, len(spans)))) for spans, _ in split]
 
     def _split(self, question: str) -> tuple[list[Span], list[Tokens]]:
@@ -290,14 +297,14 @@ class OnnxEncoder:
 
     def _encode(
         self,
-        graph: str,
+        purpose: runtimes.Purpose,
         texts: Sequence[Tokens],
         progress: Callable[[int], None] | None = None,
         *,
         giving_back: bool = False,
     ) -> list[Encoding]:
         found: list[Encoding | None] = [None] * len(texts)
-        session = self._session(graph)
+        session = self._session(purpose)
         widths = [session.width(len(text.ids)) for text in texts]
         for batch in batches(widths, least=session.least_length):
             chosen = [texts[number] for number in batch]

@@ -288,7 +288,7 @@ class IndexReply(BaseModel):
     passages: int
     model: str
     fingerprint: str
-    runtime: str = Field(description="What computes the encoder, and in which precision: `openvino bf16`.")
+    runtime: str = Field(description="What encodes questions, and in which precision: `onnxruntime f32`.")
     snapshots: list[str] = Field(description="Versions kept on disk, the one in use first.")
     pinned: bool = Field(description="Whether it was gone back to, and does not follow the folder by itself.")
     segments: int = Field(description="Files that the index in use consists of.")

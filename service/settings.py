@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     )
     runtime: Literal["auto", "onnxruntime", "openvino"] = Field(
         default="auto",
-        description="What computes the encoder; `auto`: OpenVINO where it is there and faster.",
+        description="What computes the encoder; `auto`: documents on OpenVINO where that is faster, "
+        "questions on ONNX Runtime.",
     )
     reader: Literal["cross-encoder", "plain"] = Field(
         default="cross-encoder",

@@ -104,17 +104,21 @@ def test_openvino_that_is_missing_is_named(exported_encoder: Path, monkeypatch: 
     monkeypatch.setattr(openvino_graphs, "installed", lambda: False)
     with pytest.raises(EncoderError, match=r"pip install 'pullquote\[openvino\]'"):
         OnnxEncoder(exported_encoder, runtime="openvino")
-    assert OnnxEncoder(exported_encoder, runtime="auto").runtime == "onnxruntime f32"
+    assert OnnxEncoder(exported_encoder, runtime="auto").document_runtime == "onnxruntime f32"
 
 
 @NEEDS_OPENVINO
-@pytest.mark.parametrize(("bf16", "chosen"), [(True, "openvino bf16"), (False, "onnxruntime f32")])
+@pytest.mark.parametrize(("precision", "chosen"), [("bf16", "openvino bf16"), ("f32", "onnxruntime f32")])
 def test_openvino_is_chosen_where_it_is_faster(
-    exported_encoder: Path, monkeypatch: pytest.MonkeyPatch, bf16: bool, chosen: str
+    exported_encoder: Path, monkeypatch: pytest.MonkeyPatch, precision: str, chosen: str
 ) -> None:
-    monkeypatch.setattr(openvino_graphs, "computes_bf16", lambda: bf16)
-    assert OnnxEncoder(exported_encoder, runtime="auto").runtime == chosen
-    assert OnnxEncoder(exported_encoder, runtime="onnxruntime").runtime == "onnxruntime f32"
+    monkeypatch.setattr(openvino_graphs, "computes_bf16", lambda: precision == "bf16")
+    encoder = OnnxEncoder(exported_encoder, runtime="auto")
+    assert (encoder.document_runtime, encoder.runtime) == (chosen, "onnxruntime f32")
+    plain = OnnxEncoder(exported_encoder, runtime="onnxruntime")
+    assert plain.document_runtime == plain.runtime == "onnxruntime f32"
+    both = OnnxEncoder(exported_encoder, runtime="openvino")
+    assert both.document_runtime == both.runtime == f"openvino {precision}"
 
 
 @NEEDS_OPENVINO
