@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from index import graphs
-from index.encoder import EncoderError, load_tokenizer
+from index.encoder import EncoderError
+from index.tokens import load_tokenizer
 
 WEIGHTS = Path(__file__).with_name("weights")
 GRAPH_FILE = "cross_encoder.onnx"

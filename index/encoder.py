@@ -21,11 +21,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from corpus.document import Span
 from index import graphs, runtimes
 from index.runtimes import Runtime
+from index.tokens import Tokens, load_tokenizer, tokenize, windows
 
 EXPORT_FILE = "encoder.json"
 GRAPH_FILE = "model.onnx"
@@ -40,9 +40,6 @@ to the last bit whatever else is in the same batch; from 3 on questions may have
 TOKEN_SCALE = 127
 """Token vectors are kept as int8, `round(value * 127)`: one byte a dimension; R@1 0.895 against 0.899 for
 384 dimensions in float32 (benchmarks/quality, SQuAD questions, best of ten passages by MaxSim)."""
-
-EDGE_TOKENS = 8
-"""Room left in each window of a question longer than the window."""
 
 QUESTION_THREADS = 1
 """Cores that a batch of questions may use. With two, one question alone takes 2.8 ms instead of 3.7, but of
@@ -150,6 +147,9 @@ class Encoder(Protocol):
     def encode_questions(self, questions: Sequence[str]) -> list[Encoding]:
         """Return the encodings of several questions, each as `encode_question` returns it."""
 
+    def close_documents(self) -> None:
+        """Give back the memory of what documents alone need; the next document opens it again."""
+
     def rarity(self, tokens: NDArray[np.int64]) -> float:
         """Return how rare a word is in the language at large, 0 to 1, from the tokens it falls into."""
 
@@ -159,38 +159,6 @@ class Encoder(Protocol):
 
 class TextTooLong(EncoderError):
     """A document text has more tokens than the window: encoding it would drop words in silence."""
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """Return the tokenizer at `path` with truncation and padding off."""
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """The tokens of one text as the model takes them."""
-
-    ids: NDArray[np.int64]
-    """int64 (n,), special tokens included."""
-    offsets: NDArray[np.int32]
-    """int32 (n, 2) in code points of the text without its prompt; special and prompt tokens are empty."""
-    words: NDArray[np.bool_]
-    """bool (n,): true for the tokens of the text itself."""
-
-
-def tokenize(tokenizer: Tokenizer, text: str, prompt: str = "") -> Tokens:
-    """Return the tokens of `prompt + text`, with offsets into `text`."""
-    encoded = tokenizer.encode(prompt + text)
-    offsets = np.asarray(encoded.offsets, dtype=np.int32).reshape(-1, 2) - len(prompt)
-    words = (np.asarray(encoded.special_tokens_mask) == 0) & (offsets[:, 1] > 0)
-    return Tokens(
-        ids=np.asarray(encoded.ids, dtype=np.int64),
-        offsets=np.where(words[:, None], np.maximum(offsets, 0), 0).astype(np.int32),
-        words=words,
-    )
 
 
 def quantize(tokens: NDArray[np.floating]) -> NDArray[np.int8]:
@@ -216,6 +184,8 @@ class OnnxEncoder:
         self._folder = folder
         self._opening = threading.Lock()
         self._sessions: dict[tuple[str, bool], runtimes.Session] = {}
+        """By the graph's name, and whether it is on OpenVINO."""
+        self._keys: dict[runtimes.Purpose, tuple[str, bool]] = {}
         self._setting = runtime
         self._open = partial(runtimes.opened, threads=threads, cores=cores)
         self.runtime = self._session("questions").runtime
@@ -236,6 +206,7 @@ class OnnxEncoder:
         with self._opening:
             try:
                 key = (path.name, runtimes.is_on_openvino(self._setting, purpose))
+                self._keys[purpose] = key
                 if key not in self._sessions:
                     self._sessions[key] = self._open(path, on_openvino=key[1])
             except runtimes.RuntimeMissing as error:
@@ -243,6 +214,16 @@ class OnnxEncoder:
             except Exception as error:  # the runtimes' own families have no common public base
                 raise EncoderError(f"{path} cannot be opened: {error}") from error
             return self._sessions[key]
+
+    def close_documents(self) -> None:
+        """Give back the memory of what documents alone need; the next document opens it again.
+
+        What is encoding at the moment ends undisturbed.
+        """
+        with self._opening:
+            key = self._keys.pop("documents", None)
+            if key is not None and key not in self._keys.values():
+                del self._sessions[key]
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens not counted."""
@@ -292,7 +273,7 @@ class OnnxEncoder:
         tokens = tokenize(self._tokenizer, question, prompt)
         if int(tokens.words.sum()) <= self.export.window:
             return [Span(0, len(question))], [tokens]
-        spans = _windows(tokens, self.export.window)
+        spans = windows(tokens, self.export.window)
         return spans, [tokenize(self._tokenizer, span.of(question), prompt) for span in spans]
 
     def _encode(
@@ -344,17 +325,6 @@ def check_window(tokens: Sequence[Tokens], texts: Sequence[str], export: Export)
                 f"a text of {int(one.words.sum())} tokens does not fit the window of {export.window} "
                 f"({export.model}); it begins {text[:40]!r}"
             )
-
-
-def _windows(tokens: Tokens, window: int) -> list[Span]:
-    """Return the spans of a long text that hold at most `window` tokens each.
-
-    A little less, because a word cut at an edge may fall into more tokens than its parts had.
-    """
-    offsets = tokens.offsets[tokens.words]
-    size = max(1, window - EDGE_TOKENS)
-    edges = range(0, len(offsets), size)
-    return [Span(int(offsets[at][0]), int(offsets[min(at + size, len(offsets)) - 1][1])) for at in edges]
 
 
 def _joined(spans: Sequence[Span], encodings: Sequence[Encoding]) -> Encoding:

@@ -32,12 +32,11 @@ from index.encoder import (
     OnnxEncoder,
     batches,
     check_window,
-    load_tokenizer,
     quantize,
-    tokenize,
 )
 from index.graphs import LEAST_LENGTH, optimize
 from index.shared_weights import share
+from index.tokens import load_tokenizer, tokenize
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -155,6 +154,7 @@ class TorchEncoder:
         self.count_tokens = light.count_tokens
         self.rarity = light.rarity
         self.is_word = light.is_word
+        self.close_documents = light.close_documents
         self._model = model
         self._tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
         self._projection = np.load(folder / "projection.npy")

@@ -23,10 +23,11 @@ from index.cross_encoder import (
     Said,
     layout,
 )
-from index.encoder import EncoderError, load_tokenizer
+from index.encoder import EncoderError
 from index.models import open_pairs
 from index.reader import CROSSED
 from index.saying import said_of
+from index.tokens import load_tokenizer
 from service.answer import Answer, ask
 from service.finding import Index
 from tests.laws.corpora import Files, folders, made, share

@@ -37,7 +37,7 @@ DOORS = {
     "faiss": {"index/vectors.py"},
     "onnxruntime": {"index/graphs.py"},
     "openvino": {"index/openvino_graphs.py"},
-    "tokenizers": {"index/cross_encoder.py", "index/encoder.py", "index/export.py"},
+    "tokenizers": {"index/cross_encoder.py", "index/tokens.py"},
     **{library: {"index/export.py"} for library in BUILDING},
     "onnx": {"index/shared_weights.py"},
     "safetensors": {"index/low_rank.py"},

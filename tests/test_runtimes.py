@@ -100,6 +100,26 @@ def test_threads_share_one_session(exported_encoder: Path, texts: Sequence[str])
         assert all(pool.map(again, [*range(40)] * 3))
 
 
+def test_what_encodes_documents_is_closed_and_opened_again(
+    exported_encoder: Path, texts: Sequence[str]
+) -> None:
+    """Questions never wait for it, and who is encoding ends undisturbed."""
+    encoder = OnnxEncoder(exported_encoder, threads=1)
+    before = encoder.encode_documents(texts[:20])
+
+    def work(number: int) -> bool:
+        if number % 3 == 0:
+            encoder.close_documents()
+        documents = encoder.encode_documents(texts[:4])
+        return all(_equal(one, two) for one, two in zip(documents, before, strict=False))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(24)))
+    encoder.close_documents()
+    encoder.close_documents()
+    assert len(encoder.encode_question(texts[0]).vector) == encoder.export.dimension
+
+
 def test_openvino_that_is_missing_is_named(exported_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_graphs, "installed", lambda: False)
     with pytest.raises(EncoderError, match=r"pip install 'pullquote\[openvino\]'"):

@@ -33,8 +33,8 @@ from benchmarks.reader.train import (
 from corpus.formats import parse
 from index import reader
 from index.cross_encoder import WEIGHTS, CrossEncoder, Said, layout
-from index.encoder import load_tokenizer
 from index.export import PACKAGED_MODEL, load_model
+from index.tokens import load_tokenizer
 from service.finding import Index
 from service.known import KnownQuestion, read_questions
 from tests.laws.corpora import made

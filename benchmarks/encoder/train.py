@@ -30,12 +30,13 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from benchmarks.quality.sets import exported
 from benchmarks.reader.pairs import FOLDERS, HERE, training_index
-from index.encoder import TOKEN_SCALE, TOKENIZER_FILE, load_tokenizer, tokenize
+from index.encoder import TOKEN_SCALE, TOKENIZER_FILE
 from index.export import PACKAGED_MODEL, load_model
 from index.low_rank import FILE, Factors, linears, weights_digest, write_factors
 from index.question import read_together
 from index.search import WORDS_WEIGHT, search
 from index.snapshot import Snapshot
+from index.tokens import load_tokenizer, tokenize
 from service.finding import Index, understand
 from service.known import KnownQuestion, read_questions
 

@@ -29,8 +29,9 @@ from benchmarks.quality.sets import (
 )
 from benchmarks.reader.packed import Asked, pack
 from benchmarks.reader.pairs import HERE, SQUAD, candidates_of, from_documentation, useful
-from index.encoder import TOKENIZER_FILE, load_tokenizer
+from index.encoder import TOKENIZER_FILE
 from index.export import PACKAGED_MODEL
+from index.tokens import load_tokenizer
 from service.known import read_questions
 
 SEED = 5

@@ -33,11 +33,12 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.quality.sets import exported
-from index.encoder import OnnxEncoder, Tokens, Vector
+from index.encoder import OnnxEncoder, Vector
 from index.export import PACKAGED_MODEL
 from index.progress import Progress
 from index.refresh import Reading, merge_all, refresh
 from index.store import Store
+from index.tokens import Tokens
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 SIZES = (1_000, 10_000, 100_000)
@@ -57,7 +58,7 @@ say = Console(stderr=True, highlight=False)
 class Instant(OnnxEncoder):
     """The real tokens with random vectors."""
 
-    def _run(self, texts: Sequence[Tokens], _: object = None) -> tuple[Vector, Vector]:
+    def _run(self, _: object, texts: Sequence[Tokens], *, giving_back: bool = False) -> tuple[Vector, Vector]:
         numbers = np.random.default_rng(int(texts[0].ids.sum()))
         longest = max(len(one.ids) for one in texts)
         vectors = numbers.standard_normal((len(texts), self.export.dimension), dtype=np.float32)

@@ -43,6 +43,8 @@ class StandIn:
         self.export = EXPORT
         self.broken = broken
         """Whether it fails where it should encode."""
+        self.closed = 0
+        """How often what encodes documents was closed."""
         self.calls: list[list[str]] = []
         """The document texts of each call, in order."""
 
@@ -64,6 +66,9 @@ class StandIn:
         if progress:
             progress(len(texts))
         return [_encoding(text) for text in texts]
+
+    def close_documents(self) -> None:
+        self.closed += 1
 
     def encode_question(self, question: str) -> Encoding:
         self._work()
