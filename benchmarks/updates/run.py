@@ -58,7 +58,7 @@ say = Console(stderr=True, highlight=False)
 class Instant(OnnxEncoder):
     """The real tokens with random vectors."""
 
-    def _run(self, _: object, texts: Sequence[Tokens], *, giving_back: bool = False) -> tuple[Vector, Vector]:
+    def _run(self, _: object, texts: Sequence[Tokens], **__: object) -> tuple[Vector, Vector]:
         numbers = np.random.default_rng(int(texts[0].ids.sum()))
         longest = max(len(one.ids) for one in texts)
         vectors = numbers.standard_normal((len(texts), self.export.dimension), dtype=np.float32)
