@@ -91,7 +91,7 @@ class Snapshot:
             TermPart(segment.postings, segment.lengths, numbers, bool((numbers >= 0).all()))
             for segment, numbers in pairs
         ]
-        return Terms(parts, self.passages)
+        return Terms(parts, self._segment_of, self._row_of)
 
     @cached_property
     def by_passage(self) -> tuple[VectorPart, ...]:
