@@ -140,7 +140,9 @@ def _among(parts: Sequence[VectorPart], among: NDArray[np.bool_] | None) -> Sequ
     # The number -1 of what is no more reads the last one, and is kept as it is.
     return [
         VectorPart(
-            part.vectors, np.where((part.numbers >= 0) & among[part.numbers], part.numbers, np.int32(-1))
+            part.vectors,
+            np.where((part.numbers >= 0) & among[part.numbers], part.numbers, np.int32(-1)),
+            part.cells,
         )
         for part in parts
     ]

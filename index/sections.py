@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,13 @@ class SectionsWriter:
             self._write(data if isinstance(data, bytes) else data.cast("B"))
         self._directory[name] = (start, self._size - start)
 
+    def add_written(self, name: str, give: Callable[[Callable[[bytes], None]], None]) -> None:
+        """Append a section: the bytes that `give` gives to the function given to it, in their order."""
+        self._write(bytes(-self._size % ALIGNMENT))
+        start = self._size
+        give(self._write)
+        self._directory[name] = (start, self._size - start)
+
     def finish(self, about: dict[str, Any]) -> tuple[int, str]:
         """Make the file durable and return its size in bytes and its SHA-256; `about` is kept with it."""
         directory = json.dumps({"sections": self._directory, "about": about}).encode()
@@ -86,6 +93,9 @@ class Sections:
             self._directory: dict[str, list[int]] = values["sections"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SectionsError(f"{path} cannot be used: {error}") from error
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._directory
 
     def array(self, name: str, dtype: np.dtype[Any], row: tuple[int, ...] = ()) -> NDArray[Any]:
         """Return a section as a read-only array of rows of this type and shape."""

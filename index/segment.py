@@ -11,13 +11,14 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.cells import CELLS_FROM, Cells, write_cells
 from index.columns import NAMES, Columns, layout, starts
 from index.encoder import Vector
 from index.sections import Sections, SectionsError, SectionsWriter, file_digest
@@ -27,6 +28,8 @@ SUFFIX = ".segment"
 TEXTS = "texts"
 DOCUMENTS = "documents"
 SPELLINGS = "spellings"
+CELLS = {"vectors": "vector_cells", "statements": "statement_cells"}
+"""The sections with the cells of a column, where it has any."""
 POSTINGS = {
     "posting_terms": "<u8",
     "posting_starts": "<i8",
@@ -137,6 +140,8 @@ class Segment:
             self.spellings: list[str] = sections.json(SPELLINGS)
             found: Any = [sections.array(name, np.dtype(kind)) for name, kind in POSTINGS.items()]
             self.postings = Postings(*found)
+            self.vector_cells = self._cells(sections, "vectors")
+            self.statement_cells = self._cells(sections, "statements")
         except (SectionsError, ValueError, TypeError, KeyError) as error:
             raise SegmentError(str(error)) from error
         passages = self.columns.passages
@@ -150,6 +155,15 @@ class Segment:
         self.text_starts = starts(np.array([one.text_bytes for one in self.documents], dtype=np.int32))
         self.lengths = np.ascontiguousarray(passages["terms"])
         self.statement_rows = np.repeat(np.arange(len(passages), dtype=np.int32), passages["statements"])
+
+    def _cells(self, sections: Sections, column: str) -> Cells | None:
+        """Return the cells of a column; None where it has none, being of few rows."""
+        if CELLS[column] not in sections:
+            return None
+        cells = Cells(sections.array(CELLS[column], np.dtype("u1")))
+        if cells.rows != len(getattr(self.columns, column)):
+            raise ValueError(f"{self.path} cannot be used: its cells are not those of its {column}")
+        return cells
 
     @property
     def passages(self) -> int:
@@ -219,10 +233,13 @@ class Segment:
         return self.columns.statements[self.statement_starts[row] : self.statement_starts[row + 1]]
 
 
-def write_segment(path: Path, parts: Sequence[Part], postings: Postings | None = None) -> tuple[int, str]:
+def write_segment(
+    path: Path, parts: Sequence[Part], postings: Postings | None = None, *, cells_from: int = CELLS_FROM
+) -> tuple[int, str]:
     """Write a segment of `parts`, in their order, durably; return its size in bytes and its SHA-256.
 
-    The postings are made of the parts' terms where none are given.
+    The postings are made of the parts' terms where none are given. A column of `cells_from` vectors or more
+    gets cells.
     """
     spellings: dict[str, int] = {}
     words = [_renumbered(part, spellings) for part in parts]
@@ -239,6 +256,10 @@ def write_segment(path: Path, parts: Sequence[Part], postings: Postings | None =
         file.add(TEXTS, (part.text for part in parts))
         for (name, kind), array in zip(POSTINGS.items(), arrays, strict=True):
             file.add(name, [array.astype(kind, copy=False)])
+        for column, name in CELLS.items():
+            vectors: list[Vector] = [getattr(part.columns, column) for part in parts]
+            if sum(map(len, vectors)) >= cells_from:
+                file.add_written(name, partial(write_cells, vectors))
         listing = [asdict(part.entry) for part in parts]
         file.add(DOCUMENTS, [json.dumps(listing, ensure_ascii=False).encode()])
         file.add(SPELLINGS, [json.dumps(list(spellings), ensure_ascii=False).encode()])
@@ -254,10 +275,13 @@ def _renumbered(part: Part, numbers: dict[str, int]) -> NDArray[np.int32]:
     return np.asarray(new, dtype=np.int32)[where].reshape(-1)
 
 
-def merged(path: Path, sources: Iterable[tuple[Segment, Sequence[int]]]) -> tuple[int, str]:
+def merged(
+    path: Path, sources: Iterable[tuple[Segment, Sequence[int]]], *, cells_from: int = CELLS_FROM
+) -> tuple[int, str]:
     """Write one segment of the given documents of several; return its size and SHA-256.
 
-    Nothing is encoded, and no more than one column is in memory at a time.
+    Nothing is encoded, and no more than one column is in memory at a time. Cells are made as in
+    `write_segment`.
     """
     parts: list[Part] = []
     numbered: list[tuple[Postings, NDArray[np.int32]]] = []
@@ -270,4 +294,5 @@ def merged(path: Path, sources: Iterable[tuple[Segment, Sequence[int]]]) -> tupl
             passages += rows.stop - rows.start
             parts.append(segment.part(document))
         numbered.append((segment.postings, numbers))
-    return write_segment(path, parts, merged_postings(numbered) if numbered else None)
+    postings = merged_postings(numbered) if numbered else None
+    return write_segment(path, parts, postings, cells_from=cells_from)

@@ -97,14 +97,16 @@ class Snapshot:
     def by_passage(self) -> tuple[VectorPart, ...]:
         """Return the vectors of the passages, with their numbers."""
         pairs = zip(self.segments, self._numbers, strict=True)
-        return tuple(VectorPart(segment.columns.vectors, numbers) for segment, numbers in pairs)
+        return tuple(
+            VectorPart(segment.columns.vectors, numbers, segment.vector_cells) for segment, numbers in pairs
+        )
 
     @cached_property
     def by_statement(self) -> tuple[VectorPart, ...]:
         """Return the vectors of the statements, with the numbers of the passages they are of."""
         pairs = zip(self.segments, self._numbers, strict=True)
         return tuple(
-            VectorPart(segment.columns.statements, numbers[segment.statement_rows])
+            VectorPart(segment.columns.statements, numbers[segment.statement_rows], segment.statement_cells)
             for segment, numbers in pairs
         )
 
