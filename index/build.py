@@ -19,9 +19,10 @@ from index import analysis
 from index.columns import CANDIDATE, PASSAGE, Columns, candidate_rows, covered
 from index.definitions import acronyms, rivals
 from index.encoder import Encoder, Encoding, Vector
+from index.entries import DocumentEntry
 from index.manifest import FORMAT, Manifest, Used
 from index.plan import Plan, recipe, reusable
-from index.segment import DocumentEntry, Part, SegmentFile, write_segment
+from index.segment import Part, SegmentFile, write_segment
 from index.snapshot import Snapshot
 from index.terms import term_number
 
@@ -91,7 +92,7 @@ def build(
             queue.add(source, *parsed)
     made = queue.finish()
     export = encoder.export
-    kept = [] if held is None else [held.documents[held.numbers[one]].passages for one in planned.stay]
+    kept = [] if held is None else [len(held.passages_of(held.numbers[one])) for one in planned.stay]
     built_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Manifest(
         format=FORMAT,
@@ -115,7 +116,7 @@ def _staying(held: Snapshot, ids: frozenset[str]) -> list[Used]:
     found: list[Used] = []
     for segment, used in zip(held.segments, held.manifest.segments, strict=True):
         gone = {*used.deleted}
-        gone |= {number for number, one in enumerate(segment.documents) if one.id not in ids}
+        gone |= {number for number, one in enumerate(segment.documents.ids) if one not in ids}
         if len(gone) < len(segment.documents):
             found.append(Used(used.file, tuple(sorted(gone))))
     return found

@@ -98,7 +98,7 @@ class _State:
     """What is known of the folder before anything is read."""
 
     def __init__(self, held: Snapshot | None, only: Set[str] | None) -> None:
-        self.shas = {one.id: one.raw_sha for one in held.documents} if held else {}
+        self.shas = held.raw_shas if held else {}
         self._unread = {one.id: one for one in held.skipped if one.sha} if held else {}
         untouched = held is not None and only is not None
         self.stay = {one: sha for one, sha in self.shas.items() if untouched and not covers(only, one)}
@@ -135,9 +135,7 @@ def known_shas(previous: Snapshot | None, fingerprint: str) -> dict[str, str]:
     """Return the SHA-256 of each file whose content need not be read again, by id."""
     if previous is None or not reusable(previous, fingerprint):
         return {}
-    return {one.id: one.raw_sha for one in previous.documents} | {
-        one.id: one.sha for one in previous.skipped if one.sha
-    }
+    return previous.raw_shas | {one.id: one.sha for one in previous.skipped if one.sha}
 
 
 def reusable(previous: Snapshot | None, fingerprint: str) -> bool:

@@ -7,10 +7,9 @@ of its own, so a change costs what it is large, and merges (index/merge.py) keep
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,14 @@ from numpy.typing import NDArray
 from index.cells import CELLS_FROM, Cells, write_cells
 from index.columns import NAMES, Columns, layout, starts
 from index.encoder import Vector
+from index.entries import DocumentEntry, Entries, write_entries
 from index.sections import Sections, SectionsError, SectionsWriter, file_digest
 from index.terms import Postings, build_postings, merged_postings
 
 SUFFIX = ".segment"
 TEXTS = "texts"
-DOCUMENTS = "documents"
 SPELLINGS = "spellings"
+SPELLING_COUNTS = "spelling_counts"
 CELLS = {"vectors": "vector_cells", "statements": "statement_cells"}
 """The sections with the cells of a column, where it has any."""
 POSTINGS = {
@@ -40,49 +40,6 @@ POSTINGS = {
 
 class SegmentError(Exception):
     """A segment cannot be used; the message names the file and what is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentEntry:
-    """What the index knows of one document besides its text."""
-
-    id: str
-    title: str
-    sha: str
-    """SHA-256 of the canonical text."""
-    raw_sha: str
-    """SHA-256 of the file's bytes: equal means the file has not changed."""
-    format: str
-    bytes: int
-    """Size of the file."""
-    updated_at: str
-    """The file's modification time when this content was taken in, ISO 8601 in UTC. Never part of a
-    snapshot's identity."""
-    fields: tuple[tuple[str, str], ...]
-    text_bytes: int
-    """Length of the canonical text in UTF-8."""
-    passages: int
-    heading_names: tuple[tuple[int, str], ...]
-    """Start and words of each heading whose source has notation in it (`## Using **it**`)."""
-    acronyms: tuple[tuple[str, str], ...]
-    """Short and long forms that the document defines: `TensorFlow Extended (TFX)`."""
-    rivals: tuple[tuple[str, ...], ...]
-    """Column headers of its tables that stand for things compared, a tuple a table."""
-    pages: tuple[int, ...] = ()
-    """Where each page begins, in a document that has pages."""
-
-    def page_of(self, start: int) -> int | None:
-        """Return the number of the page, from 1, that a code point is on; None where there are no pages."""
-        return bisect_right(self.pages, start) or None
-
-
-NESTED = ("fields", "heading_names", "acronyms", "rivals")
-
-
-def entry_from(values: dict[str, Any]) -> DocumentEntry:
-    """Return the entry that was written as JSON."""
-    nested = {key: tuple(tuple(one) for one in values[key]) for key in NESTED}
-    return DocumentEntry(**{**values, **nested, "pages": tuple(values["pages"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +93,10 @@ class Segment:
             mapped: Any = {name: sections.array(name, *sizes[name]) for name in NAMES}
             self.columns = Columns(**mapped)
             self.texts = sections.array(TEXTS, np.dtype("u1"))
-            self.documents = tuple(entry_from(values) for values in sections.json(DOCUMENTS))
+            self.documents = Entries(sections)
             self.spellings: list[str] = sections.json(SPELLINGS)
+            counted = SPELLING_COUNTS in sections
+            self._spelled = sections.array(SPELLING_COUNTS, np.dtype("<i8")) if counted else None
             found: Any = [sections.array(name, np.dtype(kind)) for name, kind in POSTINGS.items()]
             self.postings = Postings(*found)
             self.vector_cells = self._cells(sections, "vectors")
@@ -151,8 +110,8 @@ class Segment:
         self.token_starts = starts(passages["tokens"])
         self.term_starts = starts(passages["terms"])
         self.word_starts = starts(passages["words"])
-        self.passage_starts = starts(np.array([one.passages for one in self.documents], dtype=np.int32))
-        self.text_starts = starts(np.array([one.text_bytes for one in self.documents], dtype=np.int32))
+        self.passage_starts = starts(self.documents.passages)
+        self.text_starts = starts(self.documents.text_bytes)
         self.lengths = np.ascontiguousarray(passages["terms"])
         self.statement_rows = np.repeat(np.arange(len(passages), dtype=np.int32), passages["statements"])
 
@@ -207,7 +166,9 @@ class Segment:
 
     def spelled_in_all(self) -> dict[str, int]:
         """Return how often each spelling stands in the segment."""
-        counts = np.bincount(self.columns.words, minlength=len(self.spellings))
+        counts = self._spelled
+        if counts is None:  # written before they were counted
+            counts = np.bincount(self.columns.words, minlength=len(self.spellings))
         return dict(zip(self.spellings, counts.tolist(), strict=True))
 
     def row_with(self, digest: bytes) -> int | None:
@@ -260,9 +221,13 @@ def write_segment(
             vectors: list[Vector] = [getattr(part.columns, column) for part in parts]
             if sum(map(len, vectors)) >= cells_from:
                 file.add_written(name, partial(write_cells, vectors))
-        listing = [asdict(part.entry) for part in parts]
-        file.add(DOCUMENTS, [json.dumps(listing, ensure_ascii=False).encode()])
+        write_entries(file, [part.entry for part in parts])
         file.add(SPELLINGS, [json.dumps(list(spellings), ensure_ascii=False).encode()])
+        counts = np.zeros(len(spellings), dtype=np.int64)
+        for one in words:
+            numbers, often = np.unique(one, return_counts=True)
+            counts[numbers] += often
+        file.add(SPELLING_COUNTS, [counts.astype("<i8", copy=False)])
         return file.finish({"documents": len(parts)})
     finally:
         file.close()
