@@ -57,7 +57,8 @@ def best(vectors: Vector, numbers: NDArray[np.int32], question: Vector, count: i
     """Return what looking at every row finds."""
     rows = np.flatnonzero(numbers >= 0)
     near = ranking.similarities(vectors, question, rows)
-    return numbers[rows][np.lexsort((numbers[rows], -near))[:count]].tolist()
+    found: list[int] = numbers[rows][np.lexsort((numbers[rows], -near))[:count]].tolist()
+    return found
 
 
 def test_recall() -> None:
@@ -138,7 +139,7 @@ def test_cells_change_no_answer_of_a_small_corpus(files: Files) -> None:
         assert other.by_passage[0].cells is not None
         for passage in range(0, held.passages, 3):
             text = held.span(passage).of(held.text(held.document_of(passage)))[:200]
-            for only in (None, [held.documents[0].id]):
+            for only in ([], [held.documents[0].id]):
                 replies = [ask(Index(one, StandIn()), text, documents=only) for one in (held, other)]
                 assert replies[0].verdict == replies[1].verdict
                 assert replies[0].hits == replies[1].hits
