@@ -7,8 +7,9 @@ of its own, so a change costs what it is large, and merges (index/merge.py) keep
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,11 +21,12 @@ from numpy.typing import NDArray
 from index.cells import CELLS_FROM, Cells, write_cells
 from index.columns import NAMES, Columns, layout, starts
 from index.encoder import Vector
-from index.entries import DocumentEntry, Entries, write_entries
+from index.entries import DOCUMENTS, IDS, ROWS, DocumentEntry, Entries, write_entries
 from index.sections import Sections, SectionsError, SectionsWriter, file_digest
 from index.terms import Postings, build_postings, merged_postings
 
 SUFFIX = ".segment"
+WHOLE = sys.maxsize
 TEXTS = "texts"
 SPELLINGS = "spellings"
 SPELLING_COUNTS = "spelling_counts"
@@ -36,6 +38,18 @@ POSTINGS = {
     "posting_passages": "<i4",
     "posting_counts": "<i4",
 }
+
+
+CHECKED = {
+    **dict.fromkeys(("passages", "headings", SPELLINGS, SPELLING_COUNTS), WHOLE),
+    **dict.fromkeys((DOCUMENTS, ROWS, IDS, "posting_terms", "posting_starts"), WHOLE),
+    **dict.fromkeys(CELLS.values(), 1 << 23),
+}
+"""Bytes of each section that are checked before a segment is used that is not yet verified: what is parsed,
+and what says where the rest lies. Of cells the centroids come first."""
+
+SPREAD = 64
+"""Blocks from all over the file that are checked as well: damage of a sixtieth of it is found at once."""
 
 
 class SegmentError(Exception):
@@ -61,6 +75,10 @@ class SegmentFile:
             size, seen = file_digest(path)
         except OSError as error:
             raise SegmentError(f"{path}: {error.strerror}") from error
+        self.compare(path, size, seen)
+
+    def compare(self, path: Path, size: int, seen: str) -> None:
+        """Compare the size and SHA-256 that a file has with what it must have. Raises SegmentError."""
         if (size, seen) != (self.bytes, self.sha256):
             raise SegmentError(
                 f"{path} is damaged: {size} bytes with SHA-256 {seen[:16]}…, "
@@ -81,10 +99,21 @@ class Part:
 
 
 class Segment:
-    """Some documents' passages, mapped from one file that `SegmentFile.verify` has passed."""
+    """Some documents' passages, mapped from one file that `SegmentFile.verify` has passed, or will have."""
 
-    def __init__(self, path: Path, dimension: int, token_dimension: int) -> None:
-        """Map the file at `path`. Raises SegmentError when it cannot be used."""
+    def __init__(
+        self,
+        path: Path,
+        dimension: int,
+        token_dimension: int,
+        vouched: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Map the file at `path`. Raises SegmentError when it cannot be used.
+
+        `vouched` returns when all of the file is known to be what it must be, and raises SegmentError when it
+        is not: until then nothing may be copied out of it into what lasts.
+        """
+        self.vouched = vouched
         try:
             self.path = path
             sections = Sections(path)
@@ -194,6 +223,20 @@ class Segment:
         return self.columns.statements[self.statement_starts[row] : self.statement_starts[row + 1]]
 
 
+def checked(path: Path) -> bool:
+    """Compare a sample of a segment's file with what was written, enough to use it.
+
+    Return False where it was written before that could be done. Raises SegmentError that names it.
+    """
+    try:
+        sections = Sections(path)
+        if sections.sealed:
+            sections.check(CHECKED, SPREAD)
+    except SectionsError as error:
+        raise SegmentError(str(error)) from error
+    return sections.sealed
+
+
 def write_segment(
     path: Path, parts: Sequence[Part], postings: Postings | None = None, *, cells_from: int = CELLS_FROM
 ) -> tuple[int, str]:
@@ -246,12 +289,13 @@ def merged(
     """Write one segment of the given documents of several; return its size and SHA-256.
 
     Nothing is encoded, and no more than one column is in memory at a time. Cells are made as in
-    `write_segment`.
+    `write_segment`. Raises SegmentError when a source turns out to be damaged.
     """
     parts: list[Part] = []
     numbered: list[tuple[Postings, NDArray[np.int32]]] = []
     passages = 0
     for segment, documents in sources:
+        segment.vouched()
         numbers = np.full(segment.passages, -1, dtype=np.int32)
         for document in documents:
             rows = segment.rows_of(document)

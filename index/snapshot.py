@@ -244,10 +244,14 @@ class Snapshot:
         return self.segments[self._segment_of[passage]], int(self._row_of[passage])
 
     def row_with(self, digest: bytes) -> tuple[Segment, int] | None:
-        """Return where a passage with this digest lies, living or not, or None: its vectors serve again."""
+        """Return where a passage with this digest lies, living or not, or None: its vectors serve again.
+
+        Raises SegmentError when the segment turns out to be damaged.
+        """
         for segment in self.segments:
             row = segment.row_with(digest)
             if row is not None:
+                segment.vouched()
                 return segment, row
         return None
 
