@@ -27,6 +27,9 @@ ROUNDING = 1e-4
 SAMPLED = 16_384
 """Passages of one term's list that bound the best from below: to look at all of a million takes 8 ms."""
 
+FEW = 10_000
+"""Passages of which every one is scored: of a thousand that takes 0.08 ms, and to leave some out 0.23."""
+
 LOOKED_UP = 16
 """To look a passage up in a term's list takes as long as to read this many of the list's entries."""
 
@@ -195,6 +198,8 @@ class Terms:
         the common terms, in whose long lists most of the time would go, nothing is read but what they give
         those (MaxScore: Turtle and Flood, "Query evaluation: strategies and optimizations", 1995).
         """
+        if self._passages <= FEW:
+            return self._best_of_few(terms, count, among)
         known = sorted(self._known(terms), key=lambda term: (-self.idf(term), term))
         to_come = [*np.cumsum([self.idf(term) for term in reversed(known)])[::-1].tolist(), 0.0]
         sums = np.zeros(self._passages, dtype=np.float32)
@@ -221,6 +226,16 @@ class Terms:
         if held is None:
             held = _allowed(np.flatnonzero((sums > 0) & (sums >= np.float32(least))), among)
         return held, self.scores_of(known, held)
+
+    def _best_of_few(
+        self, terms: Iterable[str], count: int, among: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return what `best` does by looking at every passage."""
+        scores = self.scores(terms)
+        found = _allowed(np.flatnonzero(scores), among)
+        if len(found) > count:
+            found = found[scores[found] >= np.partition(scores[found], -count)[-count] * (1 - ROUNDING)]
+        return found, scores[found]
 
     def _known(self, terms: Iterable[str]) -> list[str]:
         """Return those of `terms` that stand anywhere, each once, in the order in which they are added up."""

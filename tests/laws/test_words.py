@@ -57,10 +57,17 @@ def plainly(
 )
 @share(1)
 @pytest.mark.parametrize(
-    "tuned", [(8, 0), (8, ranking.LOOKED_UP), (ranking.SAMPLED, 0), (ranking.SAMPLED, ranking.LOOKED_UP)]
+    "tuned",
+    [
+        (0, 8, 0),
+        (0, 8, ranking.LOOKED_UP),
+        (0, ranking.SAMPLED, 0),
+        (0, ranking.SAMPLED, ranking.LOOKED_UP),
+        (ranking.FEW, ranking.SAMPLED, ranking.LOOKED_UP),
+    ],
 )
 def test_the_best_by_words_are_those_of_all_passages(
-    tuned: tuple[int, int],
+    tuned: tuple[int, int, int],
     seed: int,
     sizes: list[int],
     dead: float,
@@ -73,8 +80,8 @@ def test_the_best_by_words_are_those_of_all_passages(
     among = None if kept is None else np.random.default_rng(seed).random(len(scores)) < kept
     with pytest.MonkeyPatch.context() as patch:
         # Of the real ones so few passages would only see one side.
-        patch.setattr(ranking, "SAMPLED", tuned[0])
-        patch.setattr(ranking, "LOOKED_UP", tuned[1])
+        for name, value in zip(("FEW", "SAMPLED", "LOOKED_UP"), tuned, strict=True):
+            patch.setattr(ranking, name, value)
         found, near = held.best(asked, count, among)
     order = np.lexsort((found, -near))[:count]
     best = list(zip(found[order].tolist(), near[order].tolist(), strict=True))
