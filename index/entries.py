@@ -25,6 +25,8 @@ IDS = "document_ids"
 RAW_SHAS = "document_shas"
 FIELDS = "document_fields"
 DEFINITIONS = "definitions"
+SINCE = (ROWS, IDS, RAW_SHAS, FIELDS, DEFINITIONS)
+"""Sections that a segment written before has not; what they hold is made of the entries then."""
 
 ROW = np.dtype([("begin", "<i8"), ("end", "<i8"), ("passages", "<i4"), ("text_bytes", "<i4")])
 """One row a document: where its entry lies in the section of all, in bytes, and two of its values."""

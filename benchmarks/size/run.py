@@ -5,8 +5,8 @@
 INDEX is the data folder of an index of real documents (benchmarks/quality makes some); the corpora are made
 of it. Up to PIPELINE passages are written as files and indexed as any folder is, with vectors that `real`
 makes up instead of the encoder's; larger corpora are grown from that (`grow`). What is there in WORK is taken
-up, so that a run may be stopped. Needs 25 GB for a million. Writes RESULTS.md, RESULTS.json and the plots
-beside itself; `--report` does nothing else.
+up, so that a run may be stopped, and the figures of sizes that are not named stay. Needs 25 GB for a million.
+Writes RESULTS.md, RESULTS.json and the plots beside itself; `--report` does nothing else.
 """
 
 from __future__ import annotations
@@ -134,11 +134,15 @@ def main() -> None:
             raise SystemExit(
                 "name an index of real documents: --real DATA (benchmarks/quality/run.py makes some)"
             )
-        raw: dict[str, Any] = {"machine": machine(), "likeness": prepare(asked.work, asked.real), "sizes": []}
-        for size in map(int, asked.sizes.split(",")):
+        sizes = [int(one) for one in asked.sizes.split(",")]
+        before = json.loads(path.read_text(encoding="utf-8"))["sizes"] if path.exists() else []
+        kept_figures = [one for one in before if one["size"] not in sizes]
+        raw: dict[str, Any] = {"machine": machine(), "likeness": prepare(asked.work, asked.real)}
+        for size in sizes:
             took = make(size, asked.work)
             load = os.getloadavg()[0]
-            raw["sizes"].append({"size": size, "load": load, **took, **measured(size, asked.work)})
+            kept_figures.append({"size": size, "load": load, **took, **measured(size, asked.work)})
+            raw["sizes"] = sorted(kept_figures, key=lambda one: int(one["size"]))
             path.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
     raw = json.loads(path.read_text(encoding="utf-8"))
     for name, text in plots(raw).items():
