@@ -60,6 +60,7 @@ def search(
 
     Ties break by document and place, so the order never depends on threads or on how the index was made.
     """
+    snapshot.count_question()
     pool = POOL
     while True:
         hits = list(islice(_distinct(snapshot, _ranked(snapshot, question, among, pool)), count))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -111,7 +112,9 @@ class Sections:
         """Map the file at `path`. Raises SectionsError when it is not a whole file of sections."""
         self._path = path
         try:
-            self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._bytes = np.frombuffer(self._map, dtype=np.uint8)
             end = len(self._bytes) - len(MAGIC)
             if bytes(self._bytes[: len(MAGIC)]) != MAGIC or bytes(self._bytes[end:]) != MAGIC:
                 raise ValueError("it does not begin and end as a segment of this layout does")
@@ -164,6 +167,14 @@ class Sections:
                 raise SectionsError(
                     f"{self._path} is damaged: block {block} of {count} is not what was written"
                 )
+
+    def let_go(self, name: str) -> None:
+        """Take the pages of a section out of the process's memory; the system still has them in its cache."""
+        start, size = self._directory[name]
+        begin = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = (start + size) // mmap.PAGESIZE * mmap.PAGESIZE - begin
+        if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, begin, length)
 
     def json(self, name: str) -> Any:
         """Return what a section holds as JSON."""

@@ -48,6 +48,9 @@ CHECKED = {
 """Bytes of each section that are checked before a segment is used that is not yet verified: what is parsed,
 and what says where the rest lies. Of cells the centroids come first."""
 
+SCATTERED = ("vectors", "statements", "tokens", "offsets", "candidates", "terms", "words", TEXTS)
+"""Sections of which a question reads a few hundred places, far apart; the system maps 64 kB for each."""
+
 SPREAD = 64
 """Blocks from all over the file that are checked as well: damage of a sixtieth of it is found at once."""
 
@@ -116,7 +119,7 @@ class Segment:
         self.vouched = vouched
         try:
             self.path = path
-            sections = Sections(path)
+            self._sections = sections = Sections(path)
             sizes = layout(dimension, token_dimension)
             # Each column has the type that `layout` gives it, which is beyond what a type checker follows.
             mapped: Any = {name: sections.array(name, *sizes[name]) for name in NAMES}
@@ -152,6 +155,12 @@ class Segment:
         if cells.rows != len(getattr(self.columns, column)):
             raise ValueError(f"{self.path} cannot be used: its cells are not those of its {column}")
         return cells
+
+    def let_go(self) -> None:
+        """Take out of memory what is read at single places, where that is much of what there is."""
+        if self.vector_cells is not None:
+            for name in SCATTERED:
+                self._sections.let_go(name)
 
     @property
     def passages(self) -> int:
