@@ -92,7 +92,8 @@ def build(
             queue.add(source, *parsed)
     made = queue.finish()
     export = encoder.export
-    kept = [] if held is None else [len(held.passages_of(held.numbers[one])) for one in planned.stay]
+    kept = [] if held is None else [held.numbers[one] for one in planned.stay]
+    kept_passages = 0 if held is None else int(np.diff(held.passage_starts)[kept].sum())
     built_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Manifest(
         format=FORMAT,
@@ -104,7 +105,7 @@ def build(
         dimension=export.dimension,
         token_dimension=export.token_dimension,
         documents=len(kept) + queue.documents,
-        passages=sum(kept) + progress.passages,
+        passages=kept_passages + progress.passages,
         segments=(*stay, *(Used(one, ()) for one in made)),
         skipped=tuple(sorted(skipped, key=lambda one: one.id)),
         aliases=planned.aliases,

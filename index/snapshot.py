@@ -193,9 +193,9 @@ class Snapshot:
 
     def take_words_of(self, previous: Snapshot) -> None:
         """Make the vocabulary out of that of `previous`, as long as the two have most documents in common."""
-        here, there = self.raw_shas.items(), previous.raw_shas.items()
-        come = [self.numbers[one] for one, _ in here - there]
-        gone = [previous.numbers[one] for one, _ in there - here]
+        here, there = self.raw_shas, previous.raw_shas
+        come = [self.numbers[one] for one, sha in here.items() if there.get(one) != sha]
+        gone = [previous.numbers[one] for one, sha in there.items() if here.get(one) != sha]
         if len(come) + len(gone) > REUSED_SHARE * max(len(self.documents), 1):
             return
         # Where a cached property keeps its value.
