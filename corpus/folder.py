@@ -258,7 +258,11 @@ class _Reader:
             return Unread(document_id, sha)
         begun = time.time_ns()
         try:
-            data = file.read(largest + 1)
+            # Not room for the largest there may be: what is read into it keeps a memory mapping of its own,
+            # of which a process may have 65,530. A file that grows meanwhile is read on.
+            data = file.read(about.st_size + 1)
+            if len(data) > about.st_size:
+                data += file.read(largest + 1 - len(data))
         except OSError as error:
             return Skipped(document_id, f"cannot be read: {error.strerror}", about.st_size)
         if len(data) > largest:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
+import numpy as np
+
 from corpus.document import Document, Passage
 from corpus.folder import Skipped, Source
 from corpus.formats import UnreadableDocument, parse
@@ -56,7 +58,8 @@ def build(
                 queue.add(one)
         made = queue.finish()
     export = encoder.export
-    kept = [] if held is None else [held.documents[held.numbers[one]].passages for one in planned.stay]
+    kept = [] if held is None else [held.numbers[one] for one in planned.stay]
+    kept_passages = 0 if held is None else int(np.diff(held.passage_starts)[kept].sum())
     built_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Manifest(
         format=FORMAT,
@@ -68,7 +71,7 @@ def build(
         dimension=export.dimension,
         token_dimension=export.token_dimension,
         documents=len(kept) + queue.documents,
-        passages=sum(kept) + progress.passages,
+        passages=kept_passages + progress.passages,
         segments=(*stay, *(Used(one, ()) for one in made)),
         skipped=tuple(sorted(skipped, key=lambda one: one.id)),
         aliases=planned.aliases,
@@ -80,7 +83,7 @@ def _staying(held: Snapshot, ids: frozenset[str]) -> list[Used]:
     found: list[Used] = []
     for segment, used in zip(held.segments, held.manifest.segments, strict=True):
         gone = {*used.deleted}
-        gone |= {number for number, one in enumerate(segment.documents) if one.id not in ids}
+        gone |= {number for number, one in enumerate(segment.documents.ids) if one not in ids}
         if len(gone) < len(segment.documents):
             found.append(Used(used.file, tuple(sorted(gone))))
     return found

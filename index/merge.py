@@ -40,7 +40,7 @@ def due(snapshot: Snapshot) -> Merge | None:
     """Return the merge that is due, or None. The smallest come first: they are the cheapest, and most."""
     levels: dict[int, list[int]] = {}
     for at, (segment, used) in enumerate(zip(snapshot.segments, snapshot.manifest.segments, strict=True)):
-        dead = sum(segment.documents[number].passages for number in used.deleted)
+        dead = int(segment.documents.passages[list(used.deleted)].sum())
         living = segment.passages - dead
         if dead > living:
             return _merge_of(snapshot, [at])

@@ -67,7 +67,7 @@ def plan(
     state = _State(held, only)
     # A file that could not be read last time is no addition as long as it stays the same.
     told = {one.id: one.sha or "skipped" for one in previous.skipped} if previous else {}
-    before = {one: told.get(one, state.shas.get(one, "")) for one in {*state.shas, *told}}
+    before = state.shas | told
     sources: list[Source] = []
     seen_aliases: bytes | None = None
     for one in found:
@@ -98,10 +98,10 @@ class _State:
     """What is known of the folder before anything is read."""
 
     def __init__(self, held: Snapshot | None, only: Set[str] | None) -> None:
-        self.shas = {one.id: one.raw_sha for one in held.documents} if held else {}
+        self.shas = held.raw_shas if held else {}
         self._unread = {one.id: one for one in held.skipped if one.sha} if held else {}
         untouched = held is not None and only is not None
-        self.stay = {one: sha for one, sha in self.shas.items() if untouched and not covers(only, one)}
+        self.stay = uncovered(only, self.shas) if untouched else {}
         others = held.skipped if held and untouched else ()
         self.skipped = {one.id: one for one in others if not covers(only, one.id)}
         self.aliases = held.aliases if held and untouched and not covers(only, ALIAS_FILE) else ()
@@ -117,6 +117,16 @@ class _State:
             sources.append(one)
         else:
             raise ValueError(f"{one.id} was not read, but the index does not have its content")
+
+
+def uncovered(only: Set[str] | None, shas: Mapping[str, str]) -> dict[str, str]:
+    """Return those of `shas`, by id, that `only` does not name."""
+    if only is None or any(one.endswith("/") for one in only):
+        return {one: sha for one, sha in shas.items() if not covers(only, one)}
+    left = dict(shas)
+    for one in only:
+        left.pop(one, None)
+    return left
 
 
 def covers(only: Set[str] | None, document_id: str) -> bool:
@@ -135,9 +145,7 @@ def known_shas(previous: Snapshot | None, fingerprint: str) -> dict[str, str]:
     """Return the SHA-256 of each file whose content need not be read again, by id."""
     if previous is None or not reusable(previous, fingerprint):
         return {}
-    return {one.id: one.raw_sha for one in previous.documents} | {
-        one.id: one.sha for one in previous.skipped if one.sha
-    }
+    return previous.raw_shas | {one.id: one.sha for one in previous.skipped if one.sha}
 
 
 def reusable(previous: Snapshot | None, fingerprint: str) -> bool:

@@ -111,7 +111,7 @@ def rehearse(
     fingerprint = encoder.export.fingerprint
     held = previous if not full and reusable(previous, fingerprint) else None
     planned = plan(previous if not full else None, reading.scan(held, fingerprint), fingerprint, reading.only)
-    total = sum(held.documents[held.numbers[one]].passages for one in planned.stay) if held else 0
+    total = sum(len(held.passages_of(held.numbers[one])) for one in planned.stay) if held else 0
     unseen: set[bytes] = set()
     for source in planned.sources:
         parsed = read_source(source, encoder)

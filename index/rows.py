@@ -15,7 +15,8 @@ from index.columns import CANDIDATE, PASSAGE, Columns, candidate_rows, covered
 from index.definitions import acronyms, rivals
 from index.encoded import NO_IDS, Encoded, digest_of, stacked, statements_of
 from index.encoder import Encoding, Export
-from index.segment import DocumentEntry, Part
+from index.entries import DocumentEntry
+from index.segment import Part
 from index.terms import term_number
 
 

@@ -60,6 +60,7 @@ def search(
 
     Ties break by document and place, so the order never depends on threads or on how the index was made.
     """
+    snapshot.count_question()
     pool = POOL
     while True:
         hits = list(islice(_distinct(snapshot, _ranked(snapshot, question, among, pool)), count))
@@ -73,13 +74,13 @@ def _ranked(
 ) -> Iterator[Hit]:
     """Yield the best `pool` passages of each ranker, best first."""
     by_meaning, stated = _by_meaning(snapshot, question.vector, among, pool)
-    bm25, by_words = _by_words(snapshot, question, among, pool)
+    by_words = _by_words(snapshot, question, among, pool)
     rows = np.union1d(by_meaning, by_words).astype(np.int64)
     if not len(rows):
         return
     cosine = snapshot.similarities(question.vector, rows)
     cosine = np.maximum(cosine, [stated.get(row, -1.0) for row in rows.tolist()])
-    share = bm25[rows]
+    share = _share(snapshot, question, snapshot.terms.scores_of(question.terms, rows))
     fused = np.round(cosine + WORDS_WEIGHT * share, DECIMALS)
     compared = np.lexsort((rows, -fused))[:COMPARED]
     matched = np.full(len(rows), np.nan)
@@ -140,7 +141,9 @@ def _among(parts: Sequence[VectorPart], among: NDArray[np.bool_] | None) -> Sequ
     # The number -1 of what is no more reads the last one, and is kept as it is.
     return [
         VectorPart(
-            part.vectors, np.where((part.numbers >= 0) & among[part.numbers], part.numbers, np.int32(-1))
+            part.vectors,
+            np.where((part.numbers >= 0) & among[part.numbers], part.numbers, np.int32(-1)),
+            part.cells,
         )
         for part in parts
     ]
@@ -148,17 +151,17 @@ def _among(parts: Sequence[VectorPart], among: NDArray[np.bool_] | None) -> Sequ
 
 def _by_words(
     snapshot: Snapshot, question: Question, among: NDArray[np.bool_] | None, pool: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return BM25 of every passage as a share of its bound, and the best `pool` rows that have any."""
-    wanted = question.terms
-    most = sum(snapshot.terms.idf(term) for term in set(wanted))
-    share = np.asarray(snapshot.terms.scores(wanted) / max(most, 1e-9), dtype=np.float32)
-    found = np.flatnonzero(share if among is None else share * among)
-    if len(found) > pool:
-        last = -np.partition(-share[found], pool - 1)[pool - 1]
-        above, level = found[share[found] > last], found[share[found] == last]
-        found = np.concatenate((above, level[: pool - len(above)]))  # of equal ones the first
-    return share, found[np.lexsort((found, -share[found]))]
+) -> NDArray[np.int64]:
+    """Return the best `pool` passages by BM25, best first, that have any."""
+    found, scores = snapshot.terms.best(question.terms, pool, among)
+    share = _share(snapshot, question, scores)
+    return found[np.lexsort((found, -share))[:pool]]
+
+
+def _share(snapshot: Snapshot, question: Question, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return BM25 as a share of the most that the question's words could reach."""
+    most = sum(snapshot.terms.idf(term) for term in set(question.terms))
+    return np.asarray(scores / max(most, 1e-9), dtype=np.float32)
 
 
 def match(snapshot: Snapshot, question: Question, passages: Sequence[int]) -> NDArray[np.float64]:

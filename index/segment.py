@@ -7,26 +7,31 @@ of its own, so a change costs what it is large, and merges (index/merge.py) keep
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.cells import CELLS_FROM, Cells, write_cells
 from index.columns import NAMES, Columns, layout, starts
 from index.encoder import Vector
+from index.entries import DOCUMENTS, IDS, ROWS, DocumentEntry, Entries, write_entries
 from index.sections import Sections, SectionsError, SectionsWriter, file_digest
 from index.terms import Postings, build_postings, merged_postings
 
 SUFFIX = ".segment"
+WHOLE = sys.maxsize
 TEXTS = "texts"
-DOCUMENTS = "documents"
 SPELLINGS = "spellings"
+SPELLING_COUNTS = "spelling_counts"
+CELLS = {"vectors": "vector_cells", "statements": "statement_cells"}
+"""The sections with the cells of a column, where it has any."""
 POSTINGS = {
     "posting_terms": "<u8",
     "posting_starts": "<i8",
@@ -35,51 +40,23 @@ POSTINGS = {
 }
 
 
+CHECKED = {
+    **dict.fromkeys(("passages", "headings", SPELLINGS, SPELLING_COUNTS), WHOLE),
+    **dict.fromkeys((DOCUMENTS, ROWS, IDS, "posting_terms", "posting_starts"), WHOLE),
+    **dict.fromkeys(CELLS.values(), 1 << 23),
+}
+"""Bytes of each section that are checked before a segment is used that is not yet verified: what is parsed,
+and what says where the rest lies. Of cells the centroids come first."""
+
+SCATTERED = ("vectors", "statements", "tokens", "offsets", "candidates", "terms", "words", TEXTS)
+"""Sections of which a question reads a few hundred places, far apart; the system maps 64 kB for each."""
+
+SPREAD = 64
+"""Blocks from all over the file that are checked as well: damage of a sixtieth of it is found at once."""
+
+
 class SegmentError(Exception):
     """A segment cannot be used; the message names the file and what is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentEntry:
-    """What the index knows of one document besides its text."""
-
-    id: str
-    title: str
-    sha: str
-    """SHA-256 of the canonical text."""
-    raw_sha: str
-    """SHA-256 of the file's bytes: equal means the file has not changed."""
-    format: str
-    bytes: int
-    """Size of the file."""
-    updated_at: str
-    """The file's modification time when this content was taken in, ISO 8601 in UTC. Never part of a
-    snapshot's identity."""
-    fields: tuple[tuple[str, str], ...]
-    text_bytes: int
-    """Length of the canonical text in UTF-8."""
-    passages: int
-    heading_names: tuple[tuple[int, str], ...]
-    """Start and words of each heading whose source has notation in it (`## Using **it**`)."""
-    acronyms: tuple[tuple[str, str], ...]
-    """Short and long forms that the document defines: `TensorFlow Extended (TFX)`."""
-    rivals: tuple[tuple[str, ...], ...]
-    """Column headers of its tables that stand for things compared, a tuple a table."""
-    pages: tuple[int, ...] = ()
-    """Where each page begins, in a document that has pages."""
-
-    def page_of(self, start: int) -> int | None:
-        """Return the number of the page, from 1, that a code point is on; None where there are no pages."""
-        return bisect_right(self.pages, start) or None
-
-
-NESTED = ("fields", "heading_names", "acronyms", "rivals")
-
-
-def entry_from(values: dict[str, Any]) -> DocumentEntry:
-    """Return the entry that was written as JSON."""
-    nested = {key: tuple(tuple(one) for one in values[key]) for key in NESTED}
-    return DocumentEntry(**{**values, **nested, "pages": tuple(values["pages"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +78,10 @@ class SegmentFile:
             size, seen = file_digest(path)
         except OSError as error:
             raise SegmentError(f"{path}: {error.strerror}") from error
+        self.compare(path, size, seen)
+
+    def compare(self, path: Path, size: int, seen: str) -> None:
+        """Compare the size and SHA-256 that a file has with what it must have. Raises SegmentError."""
         if (size, seen) != (self.bytes, self.sha256):
             raise SegmentError(
                 f"{path} is damaged: {size} bytes with SHA-256 {seen[:16]}…, "
@@ -121,22 +102,37 @@ class Part:
 
 
 class Segment:
-    """Some documents' passages, mapped from one file that `SegmentFile.verify` has passed."""
+    """Some documents' passages, mapped from one file that `SegmentFile.verify` has passed, or will have."""
 
-    def __init__(self, path: Path, dimension: int, token_dimension: int) -> None:
-        """Map the file at `path`. Raises SegmentError when it cannot be used."""
+    def __init__(
+        self,
+        path: Path,
+        dimension: int,
+        token_dimension: int,
+        vouched: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Map the file at `path`. Raises SegmentError when it cannot be used.
+
+        `vouched` returns when all of the file is known to be what it must be, and raises SegmentError when it
+        is not: until then nothing may be copied out of it into what lasts.
+        """
+        self.vouched = vouched
         try:
             self.path = path
-            sections = Sections(path)
+            self._sections = sections = Sections(path)
             sizes = layout(dimension, token_dimension)
             # Each column has the type that `layout` gives it, which is beyond what a type checker follows.
             mapped: Any = {name: sections.array(name, *sizes[name]) for name in NAMES}
             self.columns = Columns(**mapped)
             self.texts = sections.array(TEXTS, np.dtype("u1"))
-            self.documents = tuple(entry_from(values) for values in sections.json(DOCUMENTS))
+            self.documents = Entries(sections)
             self.spellings: list[str] = sections.json(SPELLINGS)
+            counted = SPELLING_COUNTS in sections
+            self._spelled = sections.array(SPELLING_COUNTS, np.dtype("<i8")) if counted else None
             found: Any = [sections.array(name, np.dtype(kind)) for name, kind in POSTINGS.items()]
             self.postings = Postings(*found)
+            self.vector_cells = self._cells(sections, "vectors")
+            self.statement_cells = self._cells(sections, "statements")
         except (SectionsError, ValueError, TypeError, KeyError) as error:
             raise SegmentError(str(error)) from error
         passages = self.columns.passages
@@ -146,10 +142,25 @@ class Segment:
         self.token_starts = starts(passages["tokens"])
         self.term_starts = starts(passages["terms"])
         self.word_starts = starts(passages["words"])
-        self.passage_starts = starts(np.array([one.passages for one in self.documents], dtype=np.int32))
-        self.text_starts = starts(np.array([one.text_bytes for one in self.documents], dtype=np.int32))
+        self.passage_starts = starts(self.documents.passages)
+        self.text_starts = starts(self.documents.text_bytes)
         self.lengths = np.ascontiguousarray(passages["terms"])
         self.statement_rows = np.repeat(np.arange(len(passages), dtype=np.int32), passages["statements"])
+
+    def _cells(self, sections: Sections, column: str) -> Cells | None:
+        """Return the cells of a column; None where it has none, being of few rows."""
+        if CELLS[column] not in sections:
+            return None
+        cells = Cells(sections.array(CELLS[column], np.dtype("u1")))
+        if cells.rows != len(getattr(self.columns, column)):
+            raise ValueError(f"{self.path} cannot be used: its cells are not those of its {column}")
+        return cells
+
+    def let_go(self) -> None:
+        """Take out of memory what is read at single places, where that is much of what there is."""
+        if self.vector_cells is not None:
+            for name in SCATTERED:
+                self._sections.let_go(name)
 
     @property
     def passages(self) -> int:
@@ -193,7 +204,9 @@ class Segment:
 
     def spelled_in_all(self) -> dict[str, int]:
         """Return how often each spelling stands in the segment."""
-        counts = np.bincount(self.columns.words, minlength=len(self.spellings))
+        counts = self._spelled
+        if counts is None:  # written before they were counted
+            counts = np.bincount(self.columns.words, minlength=len(self.spellings))
         return dict(zip(self.spellings, counts.tolist(), strict=True))
 
     def row_with(self, digest: bytes) -> int | None:
@@ -219,10 +232,27 @@ class Segment:
         return self.columns.statements[self.statement_starts[row] : self.statement_starts[row + 1]]
 
 
-def write_segment(path: Path, parts: Sequence[Part], postings: Postings | None = None) -> tuple[int, str]:
+def checked(path: Path) -> bool:
+    """Compare a sample of a segment's file with what was written, enough to use it.
+
+    Return False where it was written before that could be done. Raises SegmentError that names it.
+    """
+    try:
+        sections = Sections(path)
+        if sections.sealed:
+            sections.check(CHECKED, SPREAD)
+    except SectionsError as error:
+        raise SegmentError(str(error)) from error
+    return sections.sealed
+
+
+def write_segment(
+    path: Path, parts: Sequence[Part], postings: Postings | None = None, *, cells_from: int = CELLS_FROM
+) -> tuple[int, str]:
     """Write a segment of `parts`, in their order, durably; return its size in bytes and its SHA-256.
 
-    The postings are made of the parts' terms where none are given.
+    The postings are made of the parts' terms where none are given. A column of `cells_from` vectors or more
+    gets cells.
     """
     spellings: dict[str, int] = {}
     words = [_renumbered(part, spellings) for part in parts]
@@ -239,9 +269,17 @@ def write_segment(path: Path, parts: Sequence[Part], postings: Postings | None =
         file.add(TEXTS, (part.text for part in parts))
         for (name, kind), array in zip(POSTINGS.items(), arrays, strict=True):
             file.add(name, [array.astype(kind, copy=False)])
-        listing = [asdict(part.entry) for part in parts]
-        file.add(DOCUMENTS, [json.dumps(listing, ensure_ascii=False).encode()])
+        for column, name in CELLS.items():
+            vectors: list[Vector] = [getattr(part.columns, column) for part in parts]
+            if sum(map(len, vectors)) >= cells_from:
+                file.add_written(name, partial(write_cells, vectors))
+        write_entries(file, [part.entry for part in parts])
         file.add(SPELLINGS, [json.dumps(list(spellings), ensure_ascii=False).encode()])
+        counts = np.zeros(len(spellings), dtype=np.int64)
+        for one in words:
+            numbers, often = np.unique(one, return_counts=True)
+            counts[numbers] += often
+        file.add(SPELLING_COUNTS, [counts.astype("<i8", copy=False)])
         return file.finish({"documents": len(parts)})
     finally:
         file.close()
@@ -254,15 +292,19 @@ def _renumbered(part: Part, numbers: dict[str, int]) -> NDArray[np.int32]:
     return np.asarray(new, dtype=np.int32)[where].reshape(-1)
 
 
-def merged(path: Path, sources: Iterable[tuple[Segment, Sequence[int]]]) -> tuple[int, str]:
+def merged(
+    path: Path, sources: Iterable[tuple[Segment, Sequence[int]]], *, cells_from: int = CELLS_FROM
+) -> tuple[int, str]:
     """Write one segment of the given documents of several; return its size and SHA-256.
 
-    Nothing is encoded, and no more than one column is in memory at a time.
+    Nothing is encoded, and no more than one column is in memory at a time. Cells are made as in
+    `write_segment`. Raises SegmentError when a source turns out to be damaged.
     """
     parts: list[Part] = []
     numbered: list[tuple[Postings, NDArray[np.int32]]] = []
     passages = 0
     for segment, documents in sources:
+        segment.vouched()
         numbers = np.full(segment.passages, -1, dtype=np.int32)
         for document in documents:
             rows = segment.rows_of(document)
@@ -270,4 +312,5 @@ def merged(path: Path, sources: Iterable[tuple[Segment, Sequence[int]]]) -> tupl
             passages += rows.stop - rows.start
             parts.append(segment.part(document))
         numbered.append((segment.postings, numbers))
-    return write_segment(path, parts, merged_postings(numbered) if numbered else None)
+    postings = merged_postings(numbered) if numbered else None
+    return write_segment(path, parts, postings, cells_from=cells_from)

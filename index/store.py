@@ -30,9 +30,10 @@ from corpus.durable import ASIDE, sync, write_durably
 from corpus.folder import DATA_MARK
 from index.encoder import EXPORT_FILE, EncoderError, Export, read_export
 from index.manifest import Manifest, SnapshotError, Used, read_manifest
-from index.segment import SUFFIX, Segment, SegmentError, SegmentFile
+from index.segment import SUFFIX, Segment, SegmentError, SegmentFile, checked
 from index.snapshot import Snapshot
 from index.unfinished import DRAFT, Unfinished, drop_others, sweep
+from index.verifying import LARGE, Verification
 
 KEPT = 3
 """Snapshots that stay on disk, the one in use counted."""
@@ -56,15 +57,20 @@ class NoIndex(Exception):
 class Store:
     """A data folder: its snapshots and encoder exports."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use `folder`, which is made when something is first written."""
+    def __init__(self, folder: Path, *, large: int = LARGE) -> None:
+        """Use `folder`, which is made when something is first written.
+
+        Segments over `large` bytes are opened when a sample of them is whole, and verified behind that.
+        """
         self.folder = folder
+        self._large = large
+        self._damaged: dict[SegmentFile, tuple[str, tuple[int, int] | None]] = {}
         self._snapshots = folder / "snapshots"
         self._segments = folder / "segments"
         self._encoders = folder / "encoders"
         self._current = folder / "current"
         self._unfinished = folder / "unfinished"
-        self._verified: set[str] = set()
+        self._whole: set[str] = set()
         self._opened: weakref.WeakValueDictionary[SegmentFile, Segment] = weakref.WeakValueDictionary()
         self._drafts: set[Path] = set()
         self._reserved: set[str] = set()
@@ -153,19 +159,20 @@ class Store:
         """Return what a kept snapshot is made of. Raises SnapshotError."""
         return read_manifest(self._snapshots / f"{version}.json")
 
-    def pointer(self) -> tuple[int, int] | None:
-        """Return a mark that changes when anything is published; None when there is nothing."""
-        try:
-            about = self._current.stat()
-        except OSError:
-            return None
-        return about.st_ino, about.st_mtime_ns
+    def pointer(self) -> tuple[int, ...] | None:
+        """Return a mark that changes when anything is published or turns out to be damaged.
+
+        None when there is nothing.
+        """
+        stamp = _stamp(self._current)
+        return None if stamp is None else (*stamp, len(self._damaged))
 
     def open(self, version: str) -> Snapshot:
         """Return a kept snapshot. Raises SnapshotError.
 
         Every segment is compared with its SHA-256 before anything of it is used; one that is in use
-        already was.
+        already was. A large one is opened when a sample of it is whole; should the rest not be, `pointer`
+        changes and the snapshot no longer opens.
         """
         return self.view(self.manifest(version))
 
@@ -175,16 +182,42 @@ class Store:
 
     def _segment(self, used: Used, manifest: Manifest) -> Segment:
         with self._opening:
+            problem, stamp = self._damaged.get(used.file, ("", None))
+            if problem and _stamp(used.file.path(self._segments)) == stamp:
+                raise SnapshotError(problem)  # it has not been written again
             segment = self._opened.get(used.file)
             if segment is None:
                 try:
-                    used.file.verify(self._segments)
+                    vouched = self._verified(used.file)
                     path = used.file.path(self._segments)
-                    segment = Segment(path, manifest.dimension, manifest.token_dimension)
+                    segment = Segment(path, manifest.dimension, manifest.token_dimension, vouched)
                 except SegmentError as error:
                     raise SnapshotError(str(error)) from error
                 self._opened[used.file] = segment
             return segment
+
+    def _verified(self, file: SegmentFile) -> Callable[[], None]:
+        """Verify a file, or begin to; return what waits until that is done. Raises SegmentError."""
+        path = file.path(self._segments)
+        if file.bytes <= self._large or not checked(path):
+            file.verify(self._segments)
+            return lambda: None
+        stamp = _stamp(path)
+
+        def failed(problem: str) -> None:
+            with self._opening:
+                self._damaged[file] = (problem, stamp)
+                self._opened.pop(file, None)
+
+        verification = Verification(file, self._segments, failed)
+
+        def vouched() -> None:
+            try:
+                verification.wait()
+            except SegmentError as error:
+                raise SnapshotError(str(error)) from error
+
+        return vouched
 
     def open_current(self, report: Callable[[str], None]) -> Snapshot:
         """Return the newest snapshot that is whole; each damaged one is told to `report`.
@@ -308,7 +341,7 @@ class Store:
 
     def left_by(self, export: Export, *, full: bool) -> Unfinished:
         """Return the same, touching nothing."""
-        return Unfinished(self._unfinished, export, full=full, verified=self._verified)
+        return Unfinished(self._unfinished, export, full=full, verified=self._whole)
 
     def export_of(self, fingerprint: str) -> Path:
         """Return the folder of the encoder export with this fingerprint.
@@ -352,3 +385,12 @@ class Store:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return target, export
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written again; None when it is not there."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns

@@ -45,11 +45,6 @@ class WordCounts:
         self.acronyms: Counter[tuple[str, str]] = Counter()
         self.rivals: Counter[tuple[str, ...]] = Counter()
 
-    def define(self, acronyms: Iterable[tuple[str, str]], rivals: Iterable[tuple[str, ...]]) -> None:
-        """Add the acronyms that one document defines, and the header rows of its tables."""
-        self.acronyms.update(acronyms)
-        self.rivals.update(rivals)
-
 
 Forms = tuple[tuple[str, int], ...]
 """How one word is spelled, and how often each way."""

@@ -46,7 +46,7 @@ def ask_here(index: Index) -> Asker:
 
 def missing_files(index: Index, questions: Iterable[KnownQuestion]) -> list[str]:
     """Return the files named by gold places that the index does not hold, in alphabetical order."""
-    held = {one.id for one in index.snapshot.documents}
+    held = {*index.snapshot.ids}
     return sorted({place.file for one in questions for place in one.gold_places} - held)
 
 

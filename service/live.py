@@ -46,7 +46,7 @@ class Live:
         self.last_failure: Failure | None = None
         self.damage: list[str] = []
         self._older: dict[str, Index] = {}
-        self._pointer: tuple[int, int] | None = None
+        self._pointer: tuple[int, ...] | None = None
         self._swap = threading.Lock()
         self._stop = threading.Event()
         self._follower = threading.Thread(target=self._follow, name="follow", daemon=True)

@@ -34,7 +34,7 @@ DOORS = {
     "docx": {f"corpus/formats/docx{part}.py" for part in ("", "_numbering", "_styles", "_words")},
     "pypdf": {"corpus/formats/pdf.py", "corpus/formats/pdf_lines.py"},
     "selectolax": {f"corpus/formats/html{part}.py" for part in ("", "_nodes", "_tables", "_words")},
-    "faiss": {"index/vectors.py"},
+    "faiss": {"index/cells.py", "index/vectors.py"},
     "onnxruntime": {"index/graphs.py"},
     "openvino": {"index/openvino_graphs.py"},
     "tokenizers": {"index/cross_encoder.py", "index/tokens.py"},

@@ -142,3 +142,34 @@ def test_rehearsal(before: Files, after: Files) -> None:
         assert gone == before.keys() - after.keys()
         assert all(before[old] == after[new] for old, new in planned.change.renamed)
         assert set(planned.change.changed) == changed
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="memory mappings are counted in /proc")
+def test_documents_take_no_mappings(tmp_path: Path) -> None:
+    """As many documents are held as memory has room for, whatever the limit on the largest is."""
+    for number in range(300):
+        (tmp_path / f"{number}.md").write_text(f"words {number} " * 200, encoding="utf-8")
+    before = len(Path("/proc/self/maps").read_text().splitlines())
+    found = list(scan(tmp_path, largest=1 << 25))
+    after = len(Path("/proc/self/maps").read_text().splitlines())
+    assert len(found) == 300 and after - before < 100
+
+
+def test_a_file_that_grows_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that has grown since it was looked at is read to its end, up to the limit."""
+    path, stat = tmp_path / "a.md", os.fstat
+    for written, limit in ((b"as it was and more", 100), (b"as it was" + b"!" * 200, 100)):
+        path.write_bytes(b"as it was")
+
+        def growing(number: int, written: bytes = written) -> os.stat_result:
+            about = stat(number)
+            path.write_bytes(written)
+            return about
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fstat", growing)
+            (found,) = scan(tmp_path, largest=limit)
+        if len(written) <= limit:
+            assert isinstance(found, Source) and found.data == written
+        else:
+            assert isinstance(found, Skipped) and "grew" in found.reason
