@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from corpus.document import Span
@@ -18,6 +18,7 @@ from index.snapshot import Snapshot
 from index.vocabulary import Rewrite, rewrite
 from service.company import Company
 from service.followup import Turn, complete
+from service.memory import Memory
 
 SIDE_BY_SIDE = min(os.cpu_count() or 1, 4)
 """Batches of questions that are worked on at a time. More threads than that only pass the interpreter's lock
@@ -33,6 +34,11 @@ def cores_each(workers: int) -> int:
     return max(1, (os.cpu_count() or 1) // workers)
 
 
+REMEMBERED = 128
+"""Of the questions asked last, what was found and what came of it, each counted: a reply with its trace takes
+65 kB, what was found next to nothing, so some 4 MB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """What one question is asked of: a snapshot and the encoder that made it."""
@@ -41,6 +47,8 @@ class Index:
     encoder: Encoder
     pairs: PairScorer | None = None
     """What reads the best candidates together with the question; None for the weighted sum alone."""
+    memory: Memory = field(init=False, default_factory=lambda: Memory(REMEMBERED), repr=False, compare=False)
+    """What came of the questions asked last (`service.remembered`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,8 @@ class Found:
     """The question as it was asked, after the rewrites."""
     rewrites: tuple[Rewrite, ...]
     milliseconds: dict[str, float]
+    key: Hashable = None
+    """What stands for the question and its parameters where they are remembered."""
     best_in_passage: dict[int, Span] = field(default_factory=dict)
     """Empty: which place answers best is not known before the reading."""
 

@@ -15,13 +15,14 @@ from starlette.concurrency import run_in_threadpool
 
 from service import openai_replies, schemas, wire
 from service import openai_schemas as oai
-from service.answer import Reply, settle
+from service.answer import Reply
 from service.doors.feedback import journal_of
 from service.doors.replies import live_of, take_index
-from service.finding import Found, Index, find
+from service.finding import Found, Index
 from service.openai_replies import Answered, Begun
 from service.openai_text import Conversation, NotText, conversation, marked
 from service.problems import Refused, invalid, told
+from service.remembered import find, settle
 from service.threshold import threshold_of
 
 TOP_K = 5

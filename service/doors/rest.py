@@ -14,14 +14,15 @@ from starlette.responses import Response
 from corpus.document import Span
 from index.snapshot import Snapshot
 from service import __version__, schemas, wire
-from service.answer import Reply, settle
+from service.answer import Reply
 from service.doors import streaming
 from service.doors.feedback import journal_of
 from service.doors.replies import json_reply, live_of, problems, take_index
 from service.filters import IN_ADDRESS, Pairs, wanted_of
-from service.finding import Found, find
+from service.finding import Found
 from service.followup import Turn
 from service.problems import invalid
+from service.remembered import find, settle
 from service.settings import Settings
 from service.threshold import threshold_of
 

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from service import schemas, wire
-from service.answer import settle
 from service.doors.documents import ListQuery, list_page
 from service.doors.rest import verdict
-from service.finding import Index, find
+from service.finding import Index
 from service.followup import Turn
 from service.journal import Note
 from service.live import Live
 from service.problems import clean
+from service.remembered import find, settle
 from service.settings import Settings
 from service.threshold import threshold_of
 
