@@ -8,7 +8,6 @@ import os
 import random
 import resource
 import statistics
-import sys
 import threading
 import time
 import urllib.parse
@@ -297,8 +296,12 @@ def _encoded_per_second(index: Index, fresh: _Fresh, seconds: float) -> float:
 
 
 def _most_memory() -> float:
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6  # kilobytes but on macOS
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not `getrusage`: on Linux that goes on counting from what started this process.
+        (most,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(most.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def _notes(fresh: _Fresh) -> list[str]:

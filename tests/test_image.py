@@ -474,9 +474,9 @@ def test_the_last_stage_stays_small(image: Path) -> None:
     assert sum(path.stat().st_size for path in files) < LARGEST
 
 
-LARGEST = 485_000_000
+LARGEST = 540_000_000
 """Bytes in /opt/pullquote: 370 MB of libraries (onnxruntime, faiss and numpy are 200, lxml and what mcp
-brings along 40), a 90 MB encoder and a 20 MB cross-encoder."""
+brings along 40), an encoder of 130 MB, 42 of them for questions, and a 20 MB cross-encoder."""
 
 
 @pytest.mark.slow
