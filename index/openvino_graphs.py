@@ -42,6 +42,7 @@ process's own remained with 30 entries, 276 with 80, 312 with 120, 355 with 200;
 and 11.6 ms of a core a batch, and 21 with none."""
 
 
+@cache
 def installed() -> bool:
     """Return whether OpenVINO is there to be imported."""
     return importlib.util.find_spec("openvino") is not None

@@ -76,10 +76,9 @@ def is_on_openvino(runtime: Runtime, purpose: Purpose) -> bool:
     """
     if runtime == "onnxruntime":
         return False
-    found = openvino_graphs.installed()
     if runtime == "auto":
-        return purpose == "documents" and found and openvino_graphs.computes_bf16()
-    if not found:
+        return purpose == "documents" and openvino_graphs.installed() and openvino_graphs.computes_bf16()
+    if not openvino_graphs.installed():
         raise RuntimeMissing(
             "PULLQUOTE_RUNTIME is openvino, and OpenVINO is not installed; run "
             "`pip install 'pullquote[openvino]'`, or set it to auto or onnxruntime"

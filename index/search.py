@@ -13,6 +13,7 @@ from index.encoder import Vector
 from index.matching import best_matches
 from index.question import Question
 from index.snapshot import Snapshot
+from index.terms import FEW
 from index.vectors import VectorPart, nearest
 
 POOL = 50
@@ -74,13 +75,16 @@ def _ranked(
 ) -> Iterator[Hit]:
     """Yield the best `pool` passages of each ranker, best first."""
     by_meaning, stated = _by_meaning(snapshot, question.vector, among, pool)
-    by_words = _by_words(snapshot, question, among, pool)
+    # Of few passages all are scored by words, once; of many only those that can be among the best.
+    every = snapshot.terms.scores(question.terms) if snapshot.passages <= FEW else None
+    by_words = _by_words(snapshot, question, among, pool, every)
     rows = np.union1d(by_meaning, by_words).astype(np.int64)
     if not len(rows):
         return
     cosine = snapshot.similarities(question.vector, rows)
     cosine = np.maximum(cosine, [stated.get(row, -1.0) for row in rows.tolist()])
-    share = _share(snapshot, question, snapshot.terms.scores_of(question.terms, rows))
+    gained = snapshot.terms.scores_of(question.terms, rows) if every is None else every[rows]
+    share = _share(snapshot, question, gained)
     fused = np.round(cosine + WORDS_WEIGHT * share, DECIMALS)
     compared = np.lexsort((rows, -fused))[:COMPARED]
     matched = np.full(len(rows), np.nan)
@@ -150,10 +154,14 @@ def _among(parts: Sequence[VectorPart], among: NDArray[np.bool_] | None) -> Sequ
 
 
 def _by_words(
-    snapshot: Snapshot, question: Question, among: NDArray[np.bool_] | None, pool: int
+    snapshot: Snapshot,
+    question: Question,
+    among: NDArray[np.bool_] | None,
+    pool: int,
+    every: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int64]:
     """Return the best `pool` passages by BM25, best first, that have any."""
-    found, scores = snapshot.terms.best(question.terms, pool, among)
+    found, scores = snapshot.terms.best(question.terms, pool, among, every)
     share = _share(snapshot, question, scores)
     return found[np.lexsort((found, -share))[:pool]]
 

@@ -186,20 +186,25 @@ class Terms:
         return found
 
     def best(
-        self, terms: Iterable[str], count: int, among: NDArray[np.bool_] | None = None
+        self,
+        terms: Iterable[str],
+        count: int,
+        among: NDArray[np.bool_] | None = None,
+        every: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the `count` passages that `scores` puts first, and some that come close, with those scores.
 
         int64 ascending, and float32; passages in which none of the terms stands are left out, and those
         not in `among`, bool (passages,). Any other left out is clearly behind `count` of those returned.
+        `every` is what `scores` returns, where it is known.
 
         The rare terms come first. As soon as all that is to come could not lift a passage above the
         `count`-th best of now, only the passages that have something already can be among the best, and of
         the common terms, in whose long lists most of the time would go, nothing is read but what they give
         those (MaxScore: Turtle and Flood, "Query evaluation: strategies and optimizations", 1995).
         """
-        if self._passages <= FEW:
-            return self._best_of_few(terms, count, among)
+        if every is not None or self._passages <= FEW:
+            return _best_of_all(self.scores(terms) if every is None else every, count, among)
         known = sorted(self._known(terms), key=lambda term: (-self.idf(term), term))
         to_come = [*np.cumsum([self.idf(term) for term in reversed(known)])[::-1].tolist(), 0.0]
         sums = np.zeros(self._passages, dtype=np.float32)
@@ -226,16 +231,6 @@ class Terms:
         if held is None:
             held = _allowed(np.flatnonzero((sums > 0) & (sums >= np.float32(least))), among)
         return held, self.scores_of(known, held)
-
-    def _best_of_few(
-        self, terms: Iterable[str], count: int, among: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return what `best` does by looking at every passage."""
-        scores = self.scores(terms)
-        found = _allowed(np.flatnonzero(scores), among)
-        if len(found) > count:
-            found = found[scores[found] >= np.partition(scores[found], -count)[-count] * (1 - ROUNDING)]
-        return found, scores[found]
 
     def _known(self, terms: Iterable[str]) -> list[str]:
         """Return those of `terms` that stand anywhere, each once, in the order in which they are added up."""
@@ -283,6 +278,16 @@ def _given(idf: np.float32, counts: NDArray[np.int32], norms: NDArray[np.float32
     """Return what a term gives passages in which it stands that often, float32 (passages,)."""
     often = counts.astype(np.float32)
     return np.asarray(idf * (often / (often + norms)), dtype=np.float32)
+
+
+def _best_of_all(
+    scores: NDArray[np.float32], count: int, among: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return what `Terms.best` does from the scores of every passage."""
+    found = _allowed(np.flatnonzero(scores), among)
+    if len(found) > count:
+        found = found[scores[found] >= np.partition(scores[found], -count)[-count] * (1 - ROUNDING)]
+    return found, scores[found]
 
 
 def _allowed(passages: NDArray[np.integer], among: NDArray[np.bool_] | None) -> NDArray[np.int64]:
