@@ -2,7 +2,7 @@
 
 The runtime maps the weights instead of reading them: what is never used, such as the vectors of words that
 nobody writes, takes no memory, and processes that serve the same folder share the rest. A server of the
-article takes 260 MB with encoder and cross-encoder, 160 of them its own; from one file each 289 and 222.
+article took 260 MB so, 160 of them its own, and from one file each 289 and 222.
 """
 
 from __future__ import annotations

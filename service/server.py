@@ -16,7 +16,7 @@ from service.app import create_app
 from service.keeper import Keeper
 from service.listening import WAITING_CONNECTIONS, address_of, listen
 from service.settings import Settings
-from service.sharing import Counted, Taking, Tally
+from service.sharing import Counted, Taking, Tally, take_waiting
 
 GRACE_SECONDS = 25
 """How long open requests may take after SIGTERM; below the usual 30 s of orchestrators."""
@@ -107,6 +107,8 @@ class Gentle(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, answer what comes on those there are for LAST_SECONDS, then end."""
+        for listener in () if self._tally is not None else (sockets or ()):
+            await take_waiting(listener, self._protocol)
         for one in self.servers:
             one.close()
         if self._taking is not None:

@@ -88,6 +88,7 @@ class Taking:
             await asyncio.wait(self._turns)
         self._loop.remove_reader(self._listener)
         self._tally.tell(NOBODY)
+        await take_waiting(self._listener, self._protocol)
         self._listener.close()
 
     def _comes(self) -> None:
@@ -110,6 +111,21 @@ class Taking:
             await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._loop.add_reader(self._listener, self._comes)
+
+
+async def take_waiting(listener: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+    """Take every connection that waits: closing the socket would break it off, its request under way."""
+    loop = asyncio.get_running_loop()
+    listener.setblocking(False)
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except ConnectionError:
+            continue  # whoever wanted it has left
+        except OSError:
+            return  # none waits any more, or the system gives no more
+        connection.setblocking(False)
+        await loop.connect_accepted_socket(protocol, connection)
 
 
 class Counted(set[Any]):
