@@ -73,6 +73,7 @@ class Taking:
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
         self._turns: set[asyncio.Task[None]] = set()
+        self._ending = False
 
     def begin(self) -> None:
         """Take connections."""
@@ -83,10 +84,10 @@ class Taking:
 
     async def end(self) -> None:
         """Take no more, once those are served to whom that was promised."""
+        self._ending = True
         self._loop.remove_reader(self._listener)
-        if self._turns:
+        while self._turns:
             await asyncio.wait(self._turns)
-        self._loop.remove_reader(self._listener)
         self._tally.tell(NOBODY)
         await take_waiting(self._listener, self._protocol)
         self._listener.close()
@@ -110,7 +111,8 @@ class Taking:
             log.error("no connection can be taken", problem=str(error))  # too many files are open, mostly
             await asyncio.sleep(RETRY_SECONDS)
         finally:
-            self._loop.add_reader(self._listener, self._comes)
+            if not self._ending:
+                self._loop.add_reader(self._listener, self._comes)
 
 
 async def take_waiting(listener: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:

@@ -178,6 +178,8 @@ def test_a_build_that_is_killed_again_and_again_encodes_nothing_twice(home: Home
         with counting(home, data, counted) as process:
             # Not before it has begun, then at any moment of the first slices.
             wait_for(partial(_has_begun, process, counted), "a slice")
+            if number == 0:
+                wait_for(lambda: [*data.glob("unfinished/*/*.encoded")], "a slice to be kept")
             time.sleep(chance.uniform(0.0, 0.6))
             killed += process.poll() is None
             process.kill()
