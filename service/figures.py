@@ -116,6 +116,8 @@ class Figures:
     """Area under the risk-coverage curve; 0 is best."""
     ece: float | None
     """Expected calibration error: how far confidence is from the share that is right, on average."""
+    ece_by_chance: float | None
+    """What it would come to if every confidence were exactly the chance to be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ def figures(outcomes: Sequence[Outcome], threshold: float) -> Figures:
         refusal_recall=_mean(not one.given(threshold) for one in outcomes if not one.answerable),
         aurc=aurc(outcomes),
         ece=expected_calibration_error(outcomes),
+        ece_by_chance=calibration_error_by_chance(outcomes),
     )
 
 
@@ -227,7 +230,7 @@ def reliability(outcomes: Sequence[Outcome]) -> list[Bin]:
     placed: dict[int, list[tuple[float, bool]]] = {}
     for one in outcomes:
         if one.confidence is not None:
-            number = min(BINS - 1, int(one.confidence * BINS))
+            number = _bin(one.confidence)
             placed.setdefault(number, []).append((one.confidence, one.right))
     return [
         Bin(
@@ -241,11 +244,31 @@ def reliability(outcomes: Sequence[Outcome]) -> list[Bin]:
     ]
 
 
+def _bin(confidence: float) -> int:
+    return min(BINS - 1, int(confidence * BINS))
+
+
 def expected_calibration_error(outcomes: Sequence[Outcome]) -> float | None:
     """Return the mean distance of confidence and share right over the bins, weighed by their counts."""
     bins = reliability(outcomes)
     count = sum(one.count for one in bins)
     return sum(one.count * abs(one.confidence - one.right) for one in bins) / count if count else None
+
+
+def calibration_error_by_chance(outcomes: Sequence[Outcome]) -> float | None:
+    """Return the expected calibration error of as many questions, were each confidence exactly right.
+
+    Few questions in a bin are seldom right as often as they should be: with 150 questions some 0.06 of the
+    error says nothing about the confidences. In a bin the sum of what is right varies by the sum of p(1 - p),
+    and a normal deviation is on average sqrt(2 / pi) of its standard deviation.
+    """
+    spreads: dict[int, float] = {}
+    for one in outcomes:
+        if one.confidence is not None:
+            number = _bin(one.confidence)
+            spreads[number] = spreads.get(number, 0.0) + one.confidence * (1 - one.confidence)
+    count = sum(one.confidence is not None for one in outcomes)
+    return sum(math.sqrt(2 / math.pi * one) for one in spreads.values()) / count if count else None
 
 
 def latency(outcomes: Sequence[Outcome]) -> dict[str, Latency]:

@@ -75,7 +75,11 @@ def main_figures(found: Figures) -> list[tuple[str, str, str]]:
         ("MRR", number(found.mrr), "mean of 1/rank of that passage"),
         ("exact match, F1", f"{number(found.exact)}, {number(found.f1)}", "answer and nearest gold span"),
         ("AURC", number(found.aurc), "area under the risk-coverage curve; 0 is best"),
-        ("ECE", number(found.ece), "distance of confidence and share right; 0 is best"),
+        (
+            "ECE",
+            f"{number(found.ece)} ({number(found.ece_by_chance)} by chance)",
+            "distance of confidence and share right; 0 is best",
+        ),
     ]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -27,6 +27,7 @@ from service.figures import (
     Outcome,
     aurc,
     by_type,
+    calibration_error_by_chance,
     curve,
     expected_calibration_error,
     figures,
@@ -146,6 +147,21 @@ def test_area_under_the_curve() -> None:
     assert aurc([right(0.9), wrong(0.5)]) == pytest.approx(0.25)
     assert aurc([wrong(0.9), right(0.5)]) == pytest.approx(0.75)
     assert aurc([wrong(0.5), right(0.5)]) == pytest.approx(0.5)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_what_chance_alone_makes_of_the_calibration_error(sure: list[float], seed: int) -> None:
+    """As in draws in which each confidence is exactly the chance to be right; a normal law is near enough."""
+    chance = random.Random(seed)
+    drawn = [
+        expected_calibration_error([right(one) if chance.random() < one else wrong(one) for one in sure])
+        for _ in range(300)
+    ]
+    expected = sum(one or 0.0 for one in drawn) / len(drawn)
+    assert calibration_error_by_chance([right(one) for one in sure]) == pytest.approx(expected, abs=0.1)
+    assert calibration_error_by_chance([right(0.0), wrong(1.0)]) == 0
+    assert calibration_error_by_chance([]) is None
 
 
 def test_calibrated_confidence_has_no_error_and_overconfidence_has() -> None:

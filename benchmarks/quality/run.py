@@ -42,7 +42,8 @@ ABLATED = 300
 MEANING = """\
 `always`: of the answerable questions, the best candidate is right. `right`: given and right. `right in all`:
 right answers and right refusals, of all questions, with Wilson's 95 % interval. `wrong of given`: of the
-answers given. AURC: area under the risk-coverage curve, ECE: expected calibration error, both best at 0.
+answers given. AURC: area under the risk-coverage curve, ECE: expected calibration error, both best at 0;
+in brackets what chance makes of it with as many questions, if every confidence is exactly right.
 docs/measuring.md says more. `plain` is a vector search as it is commonly built on the same encoder: each
 paragraph, list item and table is a passage, the nearest by cosine wins, and in it the nearest sentence or
 row. The best threshold is the one with most right replies on the half that is looked at."""

@@ -26,7 +26,7 @@ def row(found: Figures) -> list[str]:
         f"{number(found.right_in_all)} ({low:.2f}–{high:.2f})",
         number(found.wrong),
         number(found.aurc),
-        number(found.ece),
+        f"{number(found.ece)} ({number(found.ece_by_chance)})",
     ]
 
 
