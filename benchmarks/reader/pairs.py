@@ -63,11 +63,12 @@ FOLDERS = {
     "everyday2": ("everyday2/",),
     "encyclopedia": ("encyclopedia/",),
     "encyclopedia2": ("encyclopedia2/",),
+    "encyclopedia3": ("encyclopedia3/",),
 }
 """For each file of questions the documents that it asks about."""
 OURS = (
     *("versus", "versus2", "versus3", "versus4"),
-    *("everyday", "everyday2", "encyclopedia", "encyclopedia2"),
+    *("everyday", "everyday2", "encyclopedia", "encyclopedia2", "encyclopedia3"),
 )
 """Those whose documents were written for them and lie in docs/."""
 
