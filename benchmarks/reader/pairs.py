@@ -64,11 +64,12 @@ FOLDERS = {
     "encyclopedia": ("encyclopedia/",),
     "encyclopedia2": ("encyclopedia2/",),
     "encyclopedia3": ("encyclopedia3/",),
+    "encyclopedia4": ("encyclopedia4/",),
 }
 """For each file of questions the documents that it asks about."""
 OURS = (
     *("versus", "versus2", "versus3", "versus4"),
-    *("everyday", "everyday2", "encyclopedia", "encyclopedia2", "encyclopedia3"),
+    *("everyday", "everyday2", "encyclopedia", "encyclopedia2", "encyclopedia3", "encyclopedia4"),
 )
 """Those whose documents were written for them and lie in docs/."""
 
