@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from itertools import chain
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -28,7 +29,7 @@ from benchmarks.quality.sets import (
     open_sets,
 )
 from benchmarks.reader.packed import Asked, pack
-from benchmarks.reader.pairs import HERE, SQUAD, candidates_of, from_documentation, useful
+from benchmarks.reader.pairs import ABOUT_SQUAD, HERE, SQUAD, candidates_of, from_documentation, useful
 from index.encoder import TOKENIZER_FILE
 from index.export import PACKAGED_MODEL
 from index.tokens import load_tokenizer
@@ -44,7 +45,8 @@ def from_squad(work: Path, squad: Path, export: str) -> list[Asked]:
     index = index_of(work / "squad", squad / "docs", export, Remembering(Path(export)))
     theirs = read_questions(squad / "questions.jsonl")
     known = [one for one in theirs if article_of(index, one) not in SQUAD_HELD_OUT]
-    return useful(index, [*known, *read_questions(HERE / "questions" / f"{SQUAD}.jsonl")])
+    own = [read_questions(HERE / "questions" / f"{name}.jsonl") for name in ABOUT_SQUAD]
+    return useful(index, [*known, *chain.from_iterable(own)])
 
 
 def main() -> None:

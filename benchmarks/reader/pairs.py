@@ -74,7 +74,9 @@ OURS = (
 """Those whose documents were written for them and lie in docs/."""
 
 SQUAD = "squad"
-"""The file of our own questions about SQuAD's articles."""
+"""The set of SQuAD's own questions and ours about its articles."""
+ABOUT_SQUAD = ("squad", "squad2")
+"""The files of our own."""
 
 
 def training_index(work: Path, model: str, fetched: Path) -> Index:
