@@ -55,6 +55,12 @@ FOLDERS = {
     "netbox": ("netbox/",),
     "aider-chat-schemathesis": ("aider-chat/", "schemathesis/"),
     "vllm-zarr": ("vllm/", "zarr/"),
+    "codeceptjs-concurrently-markdownlint-piscina": (
+        "codeceptjs/",
+        "concurrently/",
+        "markdownlint/",
+        "piscina/",
+    ),
     "versus": ("versus/",),
     "versus2": ("versus2/",),
     "versus3": ("versus3/",),
