@@ -71,11 +71,14 @@ FOLDERS = {
     "encyclopedia2": ("encyclopedia2/",),
     "encyclopedia3": ("encyclopedia3/",),
     "encyclopedia4": ("encyclopedia4/",),
+    "encyclopedia5": ("encyclopedia5/",),
+    "encyclopedia6": ("encyclopedia6/",),
 }
 """For each file of questions the documents that it asks about."""
 OURS = (
     *("versus", "versus2", "versus3", "versus4"),
     *("everyday", "everyday2", "encyclopedia", "encyclopedia2", "encyclopedia3", "encyclopedia4"),
+    *("encyclopedia5", "encyclopedia6"),
 )
 """Those whose documents were written for them and lie in docs/."""
 
