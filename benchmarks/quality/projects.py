@@ -387,4 +387,15 @@ PROJECTS = (
             "docs/docs/update-log/changelog.md",
         ),
     ),
+    Project(
+        *("training", "eslint-plugin-jest", "29.17.0", "npm"),
+        sha256="27a72bbe69b4cd6a8d53cd7ae9ae91a815b1aaf6427636531d7313fb5760164b",
+        files=72,
+    ),
+    Project(
+        *("training", "node-gyp", "12.4.0", "npm"),
+        sha256="c5651a4fa92942a36cf30e0f043119d4889e26e25f30ae28b8cecc16e705bf29",
+        files=9,
+        without=("CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md"),
+    ),
 )

@@ -61,6 +61,7 @@ FOLDERS = {
         "markdownlint/",
         "piscina/",
     ),
+    "eslint-plugin-jest-node-gyp": ("eslint-plugin-jest/", "node-gyp/"),
     "versus": ("versus/",),
     "versus2": ("versus2/",),
     "versus3": ("versus3/",),
