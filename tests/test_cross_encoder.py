@@ -36,7 +36,7 @@ from tests.laws.standin import StandIn
 TOKENIZER = load_tokenizer(WEIGHTS / "tokenizer.json")
 BEGIN, END = TOKENIZER.token_to_id("[CLS]"), TOKENIZER.token_to_id("[SEP]")
 WORDS = st.text(max_size=300)
-KNOWN = 5.92
+KNOWN = 6.26
 LAMP = Said("The harbour lamp burns whale oil.", "Lamps > Harbour", "It stands on the mole.")
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.quality.sets import SQUAD_HELD_OUT, article_of
 from benchmarks.reader import train as train_module
 from benchmarks.reader.graph import write
-from benchmarks.reader.network import Network, load, save
+from benchmarks.reader.network import Network, save
 from benchmarks.reader.packed import Asked, Candidate, Packed, pack, read
 from benchmarks.reader.pairs import ABOUT_SQUAD, FOLDERS, HERE, OURS, useful
 from benchmarks.reader.train import (
@@ -201,7 +201,7 @@ def test_what_is_taught_is_learned(pretrained: Path, tmp_path: Path) -> None:
     turned = logits_of(packed, other, questions)[:candidates]
     assert turned[right].max() < turned[~right].min(), "the teachers say the opposite of what is right"
     save(other, tmp_path / "network.pt")
-    again = load(tmp_path / "network.pt", pretrained)
+    again = train(packed, pretrained, replace(plan, epochs=0), earlier=tmp_path / "network.pt")
     assert logits_of(packed, again, questions)[:candidates] == pytest.approx(turned, abs=0.05)
 
 

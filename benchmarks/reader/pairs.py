@@ -25,7 +25,7 @@ from service.known import KnownQuestion, read_questions
 
 HERE = Path(__file__).resolve().parent
 
-KEPT = 16
+KEPT = 12
 """Candidates of a question, best first by the weighted sum, that training draws from."""
 
 MOST_RIGHT = 3

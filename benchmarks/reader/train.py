@@ -1,10 +1,12 @@
 """Trains the cross-encoder on what benchmarks/reader/gather.py has gathered.
 
     python benchmarks/reader/train.py PAIRS --pretrained FOLDER --out FOLDER [--teachers N] [--seconds S]
+        [--earlier NETWORK]
 
 First some larger networks are trained, then, on what they say and on what is right, the one that is kept
 (Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015). FOLDER of --pretrained is
-MiniLM as transformers keeps it. With a GPU it takes minutes; benchmarks/reader/graph.py makes the
+MiniLM as transformers keeps it. An earlier network is one more teacher, and those that are kept go on from
+it. With a GPU it takes minutes; benchmarks/reader/graph.py makes the
 product's graph of what is written.
 """
 
@@ -29,7 +31,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor, nn
 
-from benchmarks.reader.network import Network, save
+from benchmarks.reader.network import Network, load, save
 from benchmarks.reader.packed import Packed, read
 from index.cross_encoder import arranged
 
@@ -179,13 +181,18 @@ def train(
     pretrained: Path,
     plan: Plan,
     taught: NDArray[np.float32] | None = None,
+    earlier: Path | None = None,
 ) -> Network:
-    """Return a trained network; `taught` float32 (candidates,) is what the teachers say of each."""
+    """Return a trained network; `taught` float32 (candidates,) is what the teachers say of each.
+
+    It begins with the pretrained weights, or with those of a network that `save` has written.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(plan.seed)
     chance = random.Random(plan.seed)
     rows, questions = Rows(packed), learnable(packed).tolist()
-    network: Network = Network(pretrained, plan.layers).to(device).train()
+    begins = Network(pretrained, plan.layers) if earlier is None else load(earlier, pretrained)
+    network: Network = begins.to(device).train()
     weights = [one for one in network.parameters() if one.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=DECAY)
     begun = time.monotonic()
@@ -284,11 +291,26 @@ def teach(pairs: Path, pretrained: Path, plan: Plan) -> NDArray[np.float32]:
     return logits_of(packed, network, learnable(packed).tolist())
 
 
-def learn(pairs: Path, pretrained: Path, out: Path, taught: NDArray[np.float32] | None, plan: Plan) -> None:
+def said_by(pairs: Path, pretrained: Path, earlier: Path) -> NDArray[np.float32]:
+    """Return what an earlier network says of every candidate that is learned from."""
+    packed, network = read(pairs), load(earlier, pretrained)
+    network.to("cuda" if torch.cuda.is_available() else "cpu")
+    say.print(f"{earlier}: {measured(packed, network)}")
+    return logits_of(packed, network, learnable(packed).tolist())
+
+
+def learn(
+    pairs: Path,
+    pretrained: Path,
+    out: Path,
+    taught: NDArray[np.float32] | None,
+    earlier: Path | None,
+    plan: Plan,
+) -> None:
     """Train a network on what the teachers say and write it."""
     packed = read(pairs)
-    network = train(packed, pretrained, plan, taught)
-    name = f"layers-{plan.layers}-taught-{plan.taught}-seed-{plan.seed}"
+    network = train(packed, pretrained, plan, taught, earlier)
+    name = f"layers-{len(network.bert.encoder.layer)}-taught-{plan.taught}-seed-{plan.seed}"
     say.print(f"{plan}: {measured(packed, network)}")
     save(network, out / f"{name}.pt")
 
@@ -304,6 +326,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, nargs="+", default=[4])
     parser.add_argument("--taught", type=float, nargs="+", default=[0.5])
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--earlier", type=Path, help="a network that an earlier run has written")
     parser.add_argument("--seconds", type=float, default=math.inf, help="for the teachers, and again after")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -318,8 +341,11 @@ def main() -> None:
     ]
     with multiprocessing.get_context("spawn").Pool(at_once, maxtasksperchild=1) as pool:
         said = pool.map(partial(teach, given.pairs, given.pretrained), teachers, chunksize=1)
+        if given.earlier is not None:
+            said += pool.map(partial(said_by, given.pairs, given.pretrained), [given.earlier])
         taught = np.mean(np.stack(said), axis=0) if said else None
-        pool.map(partial(learn, given.pairs, given.pretrained, given.out, taught), learners, chunksize=1)
+        learning = partial(learn, given.pairs, given.pretrained, given.out, taught, given.earlier)
+        pool.map(learning, learners, chunksize=1)
 
 
 if __name__ == "__main__":
