@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
-from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from service import __version__, problems
+from service.access import Access, sealed
+from service.cors import Cors
 from service.crew import ALONE, Place
+from service.described import describe_access
 from service.doors import documents, edits, openai, operations, pages, rest
 from service.doors.feedback import router as feedback_router
 from service.doors.mcp_route import HEADERS, McpRoute
@@ -19,7 +21,10 @@ from service.envelope import Envelope
 from service.forwarding import Counter, Forward
 from service.journal import Journal
 from service.keeper import Keeper
+from service.keyring import Ring
+from service.limits import Buckets
 from service.live import Live
+from service.permits import Routes
 from service.schemas import Problem
 from service.settings import Settings
 
@@ -63,6 +68,7 @@ def create_app(settings: Settings, place: Place = ALONE) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(sealed)],
     )
     app.state.settings = settings
     app.state.live = live
@@ -74,14 +80,12 @@ def create_app(settings: Settings, place: Place = ALONE) -> FastAPI:
     app.router.routes.append(mcp.route)
     problems.install(app)
     _document_problems(app)
-    if settings.allowed_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["X-API-Key", "Authorization", *CONDITIONS, *HEADERS],
-            expose_headers=["X-Request-Id", "X-Index-Version", "ETag", "Retry-After"],
-        )
+    describe_access(app)
+    routes, ring = Routes(app), Ring(settings.data)
+    buckets = Buckets(place.limits)
+    app.add_middleware(Access, settings=settings, routes=routes, ring=ring, buckets=buckets)
+    fields = ("X-API-Key", "Authorization", *CONDITIONS, *HEADERS)
+    app.add_middleware(Cors, settings=settings, routes=routes, ring=ring, fields=fields)
     app.add_middleware(Envelope, settings=settings, live=live)
     if place.counter and not place.writes:
         # Outside of the envelope: what is handed on comes back with that of the worker that wrote.

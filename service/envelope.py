@@ -12,8 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.hosts import BadHost, name_in
 from service.live import Live
 from service.problems import Refused, told, unexpected
+from service.senders import Senders
 from service.settings import Settings
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -32,6 +34,7 @@ class Envelope:
         self.app = app
         self.settings = settings
         self.live = live
+        self._senders = Senders(settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -43,6 +46,8 @@ class Envelope:
         state = scope["state"] = dict(scope.get("state", {}))
         given = headers.get("x-request-id", "")
         state["request_id"] = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        state["sender"] = sender = self._senders.find(scope, headers)
+        scope["scheme"] = sender.scheme
         index = self.live.index
         state["index_version"] = index.snapshot.version if index else ""
         status = 0
@@ -74,17 +79,22 @@ class Envelope:
             status=status,
             ms=round((time.perf_counter() - begun) * 1000, 1),
             request_id=state["request_id"],
+            client=sender.address,
+            **({"key": state["key"]} if "key" in state else {}),
         )
 
     def _refuses(self, headers: Headers, method: str, path: str) -> Refused | None:
-        host = headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
-        allowed = [name.lower() for name in self.settings.allowed_hosts]
-        if allowed and host not in allowed and path not in HEALTH:
-            return Refused(
-                400,
-                "unknown-host",
-                "this server does not answer to that host name (PULLQUOTE_ALLOWED_HOSTS)",
-            )
+        if path not in HEALTH:
+            try:
+                host = name_in(headers)
+            except BadHost as error:
+                return Refused(400, "bad-host", str(error))
+            if self.settings.allowed_hosts and host not in self.settings.allowed_hosts:
+                return Refused(
+                    400,
+                    "unknown-host",
+                    "this server does not answer to that host name (PULLQUOTE_ALLOWED_HOSTS)",
+                )
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length) > self._largest(method, path)[0]:
             return Refused(413, "body-too-large", self._too_large(method, path))

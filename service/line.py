@@ -40,6 +40,8 @@ class Orders:
     writes: bool
     counter: str | None
     """Path of the socket at which the one that writes is handed requests."""
+    limits: str
+    """Path of the file in which all of them keep how much everybody has asked."""
     settings: dict[str, Any]
 
 

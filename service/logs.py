@@ -9,6 +9,7 @@ from typing import TextIO, cast
 
 import structlog
 
+from service.keys import hidden
 from service.settings import Settings
 
 
@@ -36,6 +37,7 @@ def configure(settings: Settings, **always: object) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
+            _without_keys(settings),
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -43,3 +45,17 @@ def configure(settings: Settings, **always: object) -> None:
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
+
+
+def _without_keys(settings: Settings) -> structlog.types.Processor:
+    """Return what leaves keys out of a message, wherever they came from."""
+    own = settings.admin_key.get_secret_value() if settings.admin_key else None
+
+    def without(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+        for name, value in event.items():
+            if isinstance(value, str):
+                shown = hidden(value)
+                event[name] = shown.replace(own, "...") if own else shown
+        return event
+
+    return without

@@ -17,6 +17,7 @@ from index.manifest import SnapshotError
 from index.store import Locked, NoIndex
 from service import schemas
 from service.keeper import ReadOnly
+from service.keys import hidden
 from service.openai_errors import error_reply, speaks_openai
 
 MEDIA_TYPE = "application/problem+json"
@@ -93,8 +94,8 @@ def request_id(request: Request) -> str:
 
 
 def clean(text: str) -> str:
-    """Return text that can be sent as UTF-8 whatever came in."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")[:512]
+    """Return text that can be sent as UTF-8 whatever came in, without the secret of a key."""
+    return hidden(text.encode("utf-8", "backslashreplace").decode("utf-8"))[:512]
 
 
 def install(app: FastAPI) -> None:

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.keeper import Keeper
+from service.keyring import say_who_may
 from service.listening import WAITING_CONNECTIONS, address_of, listen
 from service.settings import Settings
 from service.sharing import Counted, Taking, Tally, take_waiting
@@ -40,6 +41,7 @@ def run(settings: Settings) -> None:
     listener = listen(settings.host, settings.port)
     open_keeper(app)
     address = address_of(listener)
+    say_who_may(settings)
     log.info("serving", address=address, docs=f"{address}/docs")
     Gentle(app).run(sockets=[listener])
 

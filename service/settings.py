@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
-from pydantic.functional_validators import BeforeValidator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -14,6 +14,10 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from service.hosts import allowed_name
+from service.keys import origin_of
+from service.senders import network_of
 
 FILE = "pullquote.toml"
 
@@ -24,6 +28,11 @@ def _listed(value: object) -> object:
 
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
+Origins = Annotated[
+    Names, AfterValidator(lambda some: [one if one == "*" else origin_of(one) for one in some])
+]
+Hosts = Annotated[Names, AfterValidator(lambda some: [allowed_name(one) for one in some])]
+Networks = Annotated[Names, AfterValidator(lambda some: [network_of(one) for one in some])]
 
 
 class Settings(BaseSettings):
@@ -56,13 +65,42 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(
         default=None,
         min_length=8,
-        description="Key for changes; without one they work from this machine only.",
+        description="A key for everything, beside those that `pullquote key` makes; without one of either, "
+        "changes work from this machine only.",
     )
-    allowed_origins: Names = Field(
-        default=[], description="Web origins that may ask from a browser (CORS), separated by commas."
+    require_key: bool = Field(
+        default=False, description="Take a key for asking and reading too; else both go without."
     )
-    allowed_hosts: Names = Field(
+    allowed_origins: Origins = Field(
+        default=[],
+        description="Web origins that may ask from a browser (CORS), separated by commas; `*` for any, which "
+        "never goes for changes.",
+    )
+    allowed_hosts: Hosts = Field(
         default=[], description="Host names the server answers to, separated by commas; empty for any."
+    )
+    trusted_proxies: Networks = Field(
+        default=[],
+        description="Addresses and networks of proxies that are believed whom they speak for "
+        "(X-Forwarded-For, Forwarded, X-Forwarded-Proto), separated by commas.",
+    )
+    rate_per_minute: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Questions a minute from one address; 0: any number; unset: 60, from this machine any.",
+    )
+    rate_burst: int = Field(
+        default=20, ge=1, le=1_000_000, description="Questions that one address may ask at once."
+    )
+    key_rate_per_minute: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Questions a minute with one key; 0: any number; unset: 600, from this machine any.",
+    )
+    key_rate_burst: int = Field(
+        default=100, ge=1, le=1_000_000, description="Questions that may be asked with one key at once."
     )
     min_confidence: float | None = Field(
         default=None,

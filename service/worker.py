@@ -39,6 +39,7 @@ def main() -> None:
     place = Place(
         writes=orders.writes,
         counter=Path(orders.counter) if orders.counter else None,
+        limits=Path(orders.limits),
         announce=line.announce,
         wait_until_alone=line.wait_until_alone,
     )

@@ -13,8 +13,8 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.access import LOCAL_NAMES
 from service.doors.tools import Desk
+from service.hosts import is_own, name_in
 from service.problems import Refused
 from service.settings import Settings
 
@@ -88,14 +88,11 @@ def _check_origin(headers: Headers, settings: Settings) -> None:
     origin = headers.get("origin")
     if origin is None or origin in settings.allowed_origins:
         return
-    host = headers.get("host", "")
     try:
-        name = urlsplit(f"//{host}").hostname or ""
-        at_home = urlsplit(origin).netloc == host
+        at_home = urlsplit(origin).netloc == headers.get("host", "")
     except ValueError:  # an address that is none
-        name, at_home = "", False
-    own = (*LOCAL_NAMES, *(one.lower() for one in settings.allowed_hosts))
-    if not at_home or name not in own:
+        at_home = False
+    if not at_home or not is_own(name_in(headers), settings.allowed_hosts):
         raise Refused(
             403,
             "foreign-origin",

@@ -76,8 +76,8 @@ def json_reply(
 TEXTS = {
     304: "Not modified.",
     400: "The request cannot be read.",
-    401: "The admin key is missing or wrong.",
-    403: "Not allowed from there.",
+    401: "A key is missing, or is not valid.",
+    403: "Not allowed from there, or with this key.",
     404: "There is no such thing.",
     412: "The document is not in the state that If-Match or If-None-Match ask for.",
     415: "The Content-Type is not that of the id's extension.",
@@ -85,6 +85,7 @@ TEXTS = {
     507: "The disk is full.",
     409: "It cannot be done in its present state.",
     413: "The body is too large.",
+    429: "Too many requests; `Retry-After` says when to try again.",
     422: "The request is not valid; `errors` says where.",
     500: "Something broke.",
     503: "A part is broken or not ready.",
