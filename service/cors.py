@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.keyring import Ring
-from service.permits import Need, Routes
+from service.permits import Routes
 from service.problems import Refused, told
 from service.settings import Settings
 
@@ -25,6 +25,9 @@ EXPOSED = ", ".join(
 
 MAX_AGE_SECONDS = 600
 """How long a browser need not ask again. A key is looked at with every request, however long that is."""
+
+
+KEY_REFUSED = (401, 403)
 
 
 class Cors:
@@ -50,37 +53,39 @@ class Cors:
         if origin is not None and wanted is not None and scope["method"] == "OPTIONS":
             await self._preflight(scope, origin, wanted)(scope, receive, send)
             return
-        allowed = None if origin is None else self._allowed(scope, origin)
+        allowed, told_why = (None, None) if origin is None else self._allowed(scope, origin)
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                told_of = MutableHeaders(scope=message)
-                told_of.add_vary_header("Origin")
+                fields = MutableHeaders(scope=message)
+                fields.add_vary_header("Origin")
+                named = allowed or (told_why if message["status"] in KEY_REFUSED else None)
                 # The widget's file is for all pages, and says so itself.
-                if allowed is not None and "access-control-allow-origin" not in told_of:
-                    told_of["Access-Control-Allow-Origin"] = allowed
-                    told_of["Access-Control-Expose-Headers"] = EXPOSED
+                if named is not None and "access-control-allow-origin" not in fields:
+                    fields["Access-Control-Allow-Origin"] = named
+                    fields["Access-Control-Expose-Headers"] = EXPOSED
             await send(message)
 
         await self.app(scope, receive, sending)
 
-    def _allowed(self, scope: Scope, origin: str, method: str | None = None) -> str | None:
-        """Return the value of Access-Control-Allow-Origin; None where that page may not."""
+    def _allowed(self, scope: Scope, origin: str, method: str | None = None) -> tuple[str | None, str | None]:
+        """Return the value of Access-Control-Allow-Origin, and that of a reply that refuses a key.
+
+        None where that page may not. One whose key has ended may read that, and nothing else.
+        """
         if origin in self._named:
-            return origin
+            return origin, origin
         served = self._routes.find(scope, method)
         if served is None:
-            return None
+            return None, None
         if ANY in self._named and served.need.is_open:
-            return ANY
-        return origin if self._is_of_a_key(served.need, origin) else None
-
-    def _is_of_a_key(self, need: Need, origin: str) -> bool:
-        return need.scope == "ask" and self._ring.look().may_ask_from(origin)
+            return ANY, ANY
+        state = self._ring.look().asked_from(origin) if served.need.scope == "ask" else None
+        return origin if state == "valid" else None, origin if state else None
 
     def _preflight(self, scope: Scope, origin: str, method: str) -> Response:
         vary = {"Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}
-        allowed = self._allowed(scope, origin, method)
+        _, allowed = self._allowed(scope, origin, method)
         if allowed is None:
             refusal = Refused(
                 403,

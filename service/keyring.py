@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
@@ -140,10 +141,11 @@ class Keys:
         kept = key.sha256 if key else digest("")
         return key if hmac.compare_digest(digest(text), kept) else None
 
-    def may_ask_from(self, origin: str) -> bool:
-        """Return whether a valid key of scope ask names this origin."""
+    def asked_from(self, origin: str) -> Literal["valid", "ended"] | None:
+        """Return whether a key of scope ask names this origin, and whether one that does is valid."""
         at = now() if self.asking else ""
-        return any(origin in one.origins and one.state(at) == "valid" for one in self.asking)
+        states = [one.state(at) for one in self.asking if origin in one.origins]
+        return "valid" if "valid" in states else "ended" if states else None
 
 
 class Ring:

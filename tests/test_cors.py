@@ -106,12 +106,16 @@ def test_the_origins_of_keys_may_ask(home: Home, monkeypatch: pytest.MonkeyPatch
         for method, path in ROUTES:
             asks = need_of(method, path).scope == "ask"
             assert may(preflight(request, method, path)) == (SHOP if asks else None), path
-            assert may(preflight(request, method, path, OTHER)) is None
+            assert may(preflight(request, method, path, "https://third.example")) is None
         # Without the key the page is refused, and may read that it is.
         reply = request("GET", "/v1/ask?q=x", headers={"Origin": SHOP})
         assert reply.status_code == 401 and may(reply) == SHOP
         KeyFile(home.data).revoke(first.id)
-        assert may(preflight(request, "POST", "/v1/ask")) is None
+        reply = request("GET", "/v1/ask?q=x", headers={"Origin": SHOP})
+        assert reply.status_code == 401 and may(reply) == SHOP, "a page whose key has ended may read that"
+    with opened(home) as request:
+        reply = request("GET", "/v1/ask?q=x", headers={"Origin": SHOP})
+        assert reply.status_code == 200 and may(reply) is None, "and nothing else"
 
 
 @pytest.mark.parametrize(
