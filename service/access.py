@@ -59,7 +59,8 @@ class Access:
         self._ring = ring
         self._buckets = buckets
         own = settings.admin_key
-        self._admin_key = None if own is None else own.get_secret_value().encode()
+        self._own = "" if own is None else own.get_secret_value()
+        self._admin_key = self._own.encode() or None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -68,14 +69,40 @@ class Access:
             return
         headers = Headers(scope=scope)
         try:
-            _check_address(scope)
+            self._check_address(scope)
             served = self._routes.find(scope)
             fields = {} if served is None else self._enter(scope, headers, served)
         except Refused as error:
-            await told(Request(scope), error)(scope, receive, send)
+            shown = scope if not self._own else {**scope, "path": scope["path"].replace(self._own, "...")}
+            await told(Request(shown), error)(scope, receive, send)
             return
         scope["state"]["entered"] = served and served.path
         await self.app(scope, receive, _with(fields, send) if fields else send)
+
+    def _check_address(self, scope: Scope) -> None:
+        """Raise Refused 400 for a key in the address."""
+        query, path = scope.get("query_string", b""), scope["path"]
+        if query and (NAMED_KEY.search(query) or self._is_key_in(query)):
+            where = "the query"
+        elif (keys.PREFIX in path and keys.SHOWN.search(path)) or (
+            self._own and self._own in path.split("/")
+        ):
+            where = "the path"
+        else:
+            return
+        raise Refused(
+            400,
+            "key-in-address",
+            f"there is a key in {where}, where logs and browsers keep it: send it in a header, as "
+            "`Authorization: Bearer ...` or `X-API-Key`, and revoke one that was sent so "
+            "(`pullquote key revoke`)",
+        )
+
+    def _is_key_in(self, query: bytes) -> bool:
+        text = unquote_plus(query.decode("latin-1"))
+        if keys.SHOWN.search(text):
+            return True
+        return bool(self._own) and any(self._own == one.partition("=")[2] for one in text.split("&"))
 
     def _enter(self, scope: Scope, headers: Headers, served: Served) -> dict[str, str]:
         """Return the fields that tell of limits. Raises Refused."""
@@ -225,23 +252,6 @@ def _check_origin(key: Key, headers: Headers) -> None:
             "origin-not-allowed",
             f"the key {key.id} is for pages of certain origins, and this request is from none of them",
         )
-
-
-def _check_address(scope: Scope) -> None:
-    """Raise Refused 400 for a key in the address, with what is told of the address without it."""
-    query, path = scope.get("query_string", b""), scope["path"]
-    if query and (NAMED_KEY.search(query) or keys.SHOWN.search(unquote_plus(query.decode("latin-1")))):
-        where = "the query"
-    elif keys.PREFIX in path and keys.SHOWN.search(path):
-        where = "the path"
-    else:
-        return
-    raise Refused(
-        400,
-        "key-in-address",
-        f"there is a key in {where}, where logs and browsers keep it: send it as `Authorization: Bearer ...` "
-        "or `X-API-Key`, and revoke one that was sent so (`pullquote key revoke`)",
-    )
 
 
 def _with(fields: dict[str, str], send: Send) -> Send:

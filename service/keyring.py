@@ -93,9 +93,7 @@ class KeyFile:
         content = {"keys": listed, "sha256": _vouched(listed)}
         # The owner alone: a hash opens nothing, but which keys there are is nobody's business either.
         write_durably(self.path, json.dumps(content, indent=1).encode() + b"\n", mode=ONLY_OWNER)
-        if os.geteuid() == 0:  # made by root for a server that runs as another, as in a container
-            about = self.path.parent.stat()
-            os.chown(self.path, about.st_uid, about.st_gid)
+        _hand_over(self.path)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -104,6 +102,7 @@ class KeyFile:
         descriptor = os.open(self.path.with_name(LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, ONLY_OWNER)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _hand_over(self.path.with_name(LOCK))
             yield
         finally:
             os.close(descriptor)
@@ -112,6 +111,13 @@ class KeyFile:
         return KeysUnreadable(
             f"the keys in {self.path} cannot be read ({reason}); {REMEDY.format(file=self.path.name)}"
         )
+
+
+def _hand_over(path: Path) -> None:
+    """Give what root has made to whom the folder belongs: the server, in a container, is another."""
+    if os.geteuid() == 0:
+        about = path.parent.stat()
+        os.chown(path, about.st_uid, about.st_gid)
 
 
 def _vouched(listed: object) -> str:

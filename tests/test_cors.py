@@ -87,6 +87,8 @@ def test_any_origin_may_what_goes_without_a_key_and_nothing_else(shelf: Home) ->
             wanted = "*" if need_of(method, path).is_open else None
             assert may(reply) == wanted, path
         assert may(request("POST", "/v1/reindex", headers={"Origin": SHOP}, json={})) is None
+        spoken = Unwired(request.app)("POST", "/mcp", headers={"Origin": SHOP}, json={})
+        assert may(spoken) == "*" and spoken.status_code != 403
         assert may(request("GET", "/v1/documents", headers={"Origin": SHOP})) == "*"
 
 

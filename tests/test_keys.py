@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import threading
 import time
@@ -183,6 +184,15 @@ def test_it_is_looked_at_the_file_twice_a_second_at_most(
     assert ring.look().find(text) is None
     times[0] = keyring.LOOK_SECONDS
     assert ring.look().find(text) is not None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_makes_is_for_whom_the_folder_belongs(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, 54321)
+    add(tmp_path)
+    for name in (FILE, keyring.LOCK):
+        about = (tmp_path / name).stat()
+        assert (about.st_uid, about.st_gid, stat.S_IMODE(about.st_mode)) == (12345, 54321, 0o600)
 
 
 def test_keys_made_at_once_are_all_kept(tmp_path: Path) -> None:
