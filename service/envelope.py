@@ -1,12 +1,10 @@
-"""What every request and reply carries: ids, versions, limits, one line of log."""
+"""What every request and reply carries: ids, versions, limits; and how its observer learns of it."""
 
 from __future__ import annotations
 
 import re
 import secrets
-import time
 
-import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.hosts import BadHost, name_in
 from service.live import Live
+from service.observer import Observer
 from service.problems import Refused, told, unexpected
 from service.senders import Senders
 from service.settings import Settings
@@ -23,15 +22,14 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 HEALTH = ("/livez", "/readyz")
 """Asked by the machine itself under whatever name it has, so the host list does not hold for them."""
 
-log = structlog.get_logger()
-
 
 class Envelope:
-    """The outermost layer: request id, host and size checks, headers of the reply, the log line."""
+    """The outermost layer: request id, host and size checks, headers of the reply."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, live: Live) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: ASGIApp, settings: Settings, live: Live, observer: Observer) -> None:
+        """Wrap `app`; `observer` is told of every request."""
         self.app = app
+        self.observer = observer
         self.settings = settings
         self.live = live
         self._senders = Senders(settings.trusted_proxies)
@@ -41,8 +39,8 @@ class Envelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun = time.perf_counter()
         headers = Headers(scope=scope)
+        seen = self.observer.begin(scope, headers)
         state = scope["state"] = dict(scope.get("state", {}))
         given = headers.get("x-request-id", "")
         state["request_id"] = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
@@ -60,6 +58,7 @@ class Envelope:
                 out["X-Request-Id"] = state["request_id"]
                 out["X-Index-Version"] = state["index_version"]
                 out["X-Content-Type-Options"] = "nosniff"
+                seen.answer(out)
             await send(message)
 
         refusal = state.pop("refusal", None) or self._refuses(headers, scope["method"], scope["path"])
@@ -67,21 +66,14 @@ class Envelope:
             if refusal is not None:
                 await told(Request(scope), refusal)(scope, receive, reply)
             else:
-                await self.app(scope, self._counted(receive, scope["method"], scope["path"]), reply)
+                with seen.watching():
+                    await self.app(scope, self._counted(receive, scope["method"], scope["path"]), reply)
         except Exception as error:
             if status:
                 raise  # the reply has begun: all that is left is to break it off
             await unexpected(Request(scope), error)(scope, receive, reply)
-        log.info(
-            "request",
-            method=scope["method"],
-            path=scope["path"],
-            status=status,
-            ms=round((time.perf_counter() - begun) * 1000, 1),
-            request_id=state["request_id"],
-            client=sender.address,
-            **({"key": state["key"]} if "key" in state else {}),
-        )
+        finally:
+            seen.end(status)
 
     def _refuses(self, headers: Headers, method: str, path: str) -> Refused | None:
         if path not in HEALTH:

@@ -7,13 +7,14 @@ from index.encoder import EncoderError
 from index.manifest import SnapshotError
 from index.store import AlreadyServed, Locked, NoIndex
 from service.gate import GateClosed
+from service.tracing import TracingMissing
 
 FOUND, NOTHING, MISUSE = 0, 1, 2
 
 
 def code_of(error: Exception) -> int | None:
     """Return the exit code of an error that is said in one line; None for one that nobody foresaw."""
-    if isinstance(error, (AlreadyServed, Locked, CorpusError, EncoderError)):
+    if isinstance(error, (AlreadyServed, Locked, CorpusError, EncoderError, TracingMissing)):
         return MISUSE
     if isinstance(error, (NoIndex, SnapshotError, GateClosed, OSError)):
         return NOTHING

@@ -137,6 +137,17 @@ class Settings(BaseSettings):
         default="info", description="Least severe messages that are logged."
     )
     log_format: Literal["console", "json"] = Field(default="console", description="How messages are written.")
+    log_questions: bool = Field(
+        default=False, description="Write what is asked into the log, and what errors say of it."
+    )
+    metrics_public: bool = Field(
+        default=False,
+        description="Let everybody read `/metrics`; else it is for this machine and the admin key.",
+    )
+    traces: bool = Field(
+        default=False,
+        description="Send spans of requests to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names.",
+    )
 
     @classmethod
     def settings_customise_sources(

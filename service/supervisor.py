@@ -108,6 +108,7 @@ class Supervisor:
         """Have `listener` answered; `folder`, which nobody else may enter, is for what the workers share."""
         self._settings = settings
         self._listener = listener
+        self._shared = str(folder)
         self._counter = None if settings.read_only else str(folder / "counter")
         self._workers = [
             Worker(number, writes=number == WRITER and not settings.read_only)
@@ -298,6 +299,7 @@ class Supervisor:
         return {
             "number": worker.number,
             "writes": worker.writes,
+            "shared": self._shared,
             "counter": self._counter,
             "limits": str(self._limits),
             "settings": _values(self._settings),

@@ -37,6 +37,8 @@ def main() -> None:
     tally = Tally(int(sys.argv[3]), settings.workers, orders.number)
     os.close(int(sys.argv[3]))
     place = Place(
+        number=orders.number,
+        shared=Path(orders.shared),
         writes=orders.writes,
         counter=Path(orders.counter) if orders.counter else None,
         limits=Path(orders.limits),

@@ -27,6 +27,8 @@ HEADERS = ("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name")
 class McpRoute:
     """Speaks the protocol at /mcp while `open`. Host names are checked for every address, in the envelope."""
 
+    path = PATH
+
     def __init__(self, desk: Desk) -> None:
         """Answer from the Index that `desk.live` has in use."""
         self._desk = desk
