@@ -119,7 +119,7 @@ class Live:
                     snapshot.take_words_of(held)
                 pairs = self.index.pairs if self.index else self._pairs()
                 index = Index(snapshot, self._encoder_of(snapshot), pairs)
-                _self_test(index, parts_are_new=self.index is None or index.encoder is not self.index.encoder)
+                self_test(index, parts_are_new=self.index is None or index.encoder is not self.index.encoder)
                 self.index = index
                 if held is None or held.version != snapshot.version:
                     log.info(
@@ -141,7 +141,7 @@ class Live:
         return open_encoder(self.store, self.settings.model, fingerprint, self.settings.runtime)
 
 
-def _self_test(index: Index, *, parts_are_new: bool) -> None:
+def self_test(index: Index, *, parts_are_new: bool) -> None:
     """Ask for a passage in its own words; raise NoIndex when they are not found in its document.
 
     Nothing is ready before this: a broken part must not look like "not found". In which place the passage

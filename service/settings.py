@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -160,3 +161,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return where settings come from, the strongest first: flags, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def unknown_variables() -> list[str]:
+    """Return the names in the environment that begin as those of settings do, and are none.
+
+    They are no error: others may have set them, such as Kubernetes for a service of that name.
+    """
+    prefix = str(Settings.model_config["env_prefix"])
+    named = {name.upper() for name in os.environ if name.upper().startswith(prefix)}
+    return sorted(named - {prefix + name.upper() for name in Settings.model_fields})

@@ -15,7 +15,7 @@ from pathlib import Path
 from service import answer, logs
 from service.app import create_app
 from service.crew import Place
-from service.exits import code_of
+from service.exits import code_of, said
 from service.finding import cores_each
 from service.line import Line
 from service.listening import inherited
@@ -54,7 +54,7 @@ def main() -> None:
         code = code_of(error)
         if code is None:
             raise
-        line.failed(str(error), code)
+        line.failed(said(error), code)
         raise SystemExit(code) from error
 
 

@@ -167,7 +167,7 @@ def ask_everywhere(request: Unwired, question: str) -> list[int]:
     ]
     statuses = [request("POST", path, json=body).status_code for path, body in bodies]
     for path in ("/v1/ask", "/v1/search"):
-        ways: tuple[dict[str, str], ...] = ({}, {"top_k": question}, {"as_of": question[:60]}, {"field": question})
+        ways: list[dict[str, str]] = [{}, {"top_k": question}, {"as_of": question[:60]}, {"field": question}]
         statuses += [request("GET", path, params={"q": question, **more}).status_code for more in ways]
         streamed = {"Accept": "text/event-stream"}
         statuses.append(request("GET", path, params={"q": question}, headers=streamed).status_code)
