@@ -196,6 +196,22 @@ def test_folders_that_are_not_as_they_should_be(home: Home, library: Home) -> No
 
 
 @pytest.mark.slow
+def test_what_killed_servers_have_left_is_told_from_what_is_in_use(
+    home: Home, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    start(home, workers=2)
+    [used] = tmp_path.glob("pullquote-*/tally")
+    left = tmp_path / "pullquote-left"
+    left.mkdir()
+    (left / "tally").touch()
+    for one in (used, left / "tally"):
+        os.utime(one, (time.time() - 7200,) * 2)
+    [found] = doctor(home, code=0)["left over"]
+    assert found["state"] == "warn" and found["remedy"] == f"remove them: `rm -r {left}`"
+
+
+@pytest.mark.slow
 def test_a_data_folder_that_takes_nothing(home: Home) -> None:
     with mounted(home.data, "-o", "bind", str(home.data)), remounted(home.data):
         assert states(doctor(home, code=1), "data folder") == {"fail"}

@@ -15,7 +15,9 @@ import pytest
 
 from service import tracing
 from service.app import create_app
+from service.exits import MISUSE, code_of
 from service.settings import Settings
+from service.tracing import TracingMissing
 from tests.server import ROOT, Home, Server, unwired, wait_for
 
 pytest_plugins = ("tests.server",)
@@ -160,6 +162,15 @@ def test_a_server_that_ends_sends_what_waits_and_one_without_a_collector_serves(
         assert server.stop() == 0
     finally:
         server.end()
+
+
+def test_traces_without_what_makes_them_are_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "NEEDED", ("opentelemetry.no_such_part",))
+    with pytest.raises(TracingMissing, match=r"PULLQUOTE_TRACES.*pip install 'pullquote\[otel\]'") as told:
+        create_app(Settings(traces=True))
+    assert code_of(told.value) == MISUSE
+    monkeypatch.setattr(tracing, "NEEDED", ("no_such_library.part",))
+    assert not tracing.is_installed()
 
 
 LOADED = """
