@@ -158,6 +158,10 @@ class Access:
                 "`X-API-Key`",
                 headers=CHALLENGE,
             )
+        is_near = sender.is_local and is_own(name_in(headers), self.settings.allowed_hosts)
+        if need.is_watching:
+            self._check_watcher(is_near=is_near)
+            return
         if self._admin_key is None and known.problem is not None:
             raise _closed()
         if self._admin_key is not None or known.administers:
@@ -168,12 +172,23 @@ class Access:
                 "`X-API-Key`",
                 headers=CHALLENGE,
             )
-        if not sender.is_local or not is_own(name_in(headers), self.settings.allowed_hosts):
+        if not is_near:
             raise Refused(
                 403,
                 "local-only",
                 "no admin key is configured, so changes work from the server's own machine only; make one "
                 "with `pullquote key add --scope admin`, or set PULLQUOTE_ADMIN_KEY",
+            )
+
+    def _check_watcher(self, *, is_near: bool) -> None:
+        """Raise Refused 401 for who may not see what is counted without a key."""
+        if not is_near and not self.settings.metrics_public:
+            raise Refused(
+                401,
+                "metrics-not-public",
+                "metrics are for the server's own machine, and for keys of scope read; set "
+                "PULLQUOTE_METRICS_PUBLIC=true where everybody may read them",
+                headers=CHALLENGE,
             )
 
     def _check_site(self, headers: Headers) -> None:

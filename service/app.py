@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 
-from service import __version__, problems
+from service import __version__, limits, problems
 from service.access import Access, sealed
 from service.cors import Cors
 from service.crew import ALONE, Place
@@ -101,7 +101,7 @@ def create_app(settings: Settings, place: Place = ALONE) -> FastAPI:
     _document_problems(app)
     describe_access(app)
     routes, ring = Routes(app), Ring(settings.data)
-    buckets = Buckets(place.limits)
+    buckets = Buckets(place.shared and place.shared / limits.FILE)
     app.add_middleware(Access, settings=settings, routes=routes, ring=ring, buckets=buckets)
     fields = ("X-API-Key", "Authorization", *CONDITIONS, *HEADERS)
     app.add_middleware(Cors, settings=settings, routes=routes, ring=ring, fields=fields)

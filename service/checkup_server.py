@@ -1,10 +1,9 @@
-"""What `pullquote doctor` looks at of serving: the port, who may do what, the two folders."""
+"""What `pullquote doctor` looks at of serving: the port, the two folders, what was left over."""
 
 from __future__ import annotations
 
 import fcntl
 import http.client
-import ipaddress
 import json
 import os
 import socket
@@ -17,16 +16,13 @@ from pathlib import Path
 
 from corpus.durable import ASIDE
 from index.unfinished import DRAFT
+from service import checkup_access
 from service.checkup import Check, Finding, failed, warned, well
 from service.listening import listen
-from service.settings import FILE, Settings
+from service.settings import Settings
 
 ASKING_SECONDS = 2.0
 """How long whoever has the port may take to say what it is."""
-
-WEAK_CHARS = 20
-"""A key with fewer characters, or with fewer different ones than half of that, may be guessed. 20 of 62
-letters and digits have 119 bits."""
 
 LEFT_SECONDS = 3600.0
 """A file that is being written and was not touched for so long is nobody's any more."""
@@ -70,42 +66,6 @@ def _asked(settings: Settings) -> str | None:
         if "index_version" in said:
             return f"Pullquote {said['version']}, index {said['index_version'] or 'none yet'}"
     return None
-
-
-def access(settings: Settings) -> Iterator[Finding]:
-    """Look whether keys are strong and kept, and whether the server is open to more than it should be."""
-    key = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
-    is_local = _is_local(settings.host)
-    if key is not None and (len(key) < WEAK_CHARS or len({*key}) < WEAK_CHARS // 2):
-        yield warned(
-            "admin key",
-            f"it has {len(key)} characters, {len({*key})} different ones",
-            "set PULLQUOTE_ADMIN_KEY to a random one, such as `openssl rand -base64 33` makes",
-        )
-    elif key is not None:
-        yield well("admin key", f"{len(key)} characters")
-    elif is_local:
-        yield well("admin key", "none: changes work from this machine only, and so does everything else")
-    else:
-        yield well("admin key", "none: changes work from this machine only")
-    if not is_local and not settings.allowed_hosts:
-        yield warned(
-            "open to others",
-            f"PULLQUOTE_HOST is {settings.host}: whoever reaches the port may ask, under any host name",
-            "set PULLQUOTE_ALLOWED_HOSTS to the names it has, and put a proxy with TLS before it",
-        )
-    for path in (Path(FILE), *settings.data.glob("keys*")):
-        with suppress(OSError):
-            secret = path.name != FILE or b"admin_key" in path.read_bytes()
-            if secret and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                yield warned("keys", f"{path} can be read by other users", f"run `chmod 600 {path}`")
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def documents(settings: Settings) -> Iterator[Finding]:
@@ -291,4 +251,4 @@ def name(settings: Settings) -> Iterator[Finding]:
         )
 
 
-CHECKS: tuple[Check, ...] = (name, port, access, documents, data, left_over)
+CHECKS: tuple[Check, ...] = (name, port, *checkup_access.CHECKS, documents, data, left_over)

@@ -30,8 +30,6 @@ class Place:
     """Whether it is the one that changes the folder and the index; a server that only reads has none."""
     counter: Path | None = None
     """The Unix socket at which the one that writes takes the requests that are meant for it."""
-    limits: Path | None = None
-    """The file in which workers keep together how much everybody has asked."""
     announce: Callable[[], Taken] = lambda: _nobody
     """Tells the others that a snapshot was published; what it returns waits until they use it."""
     wait_until_alone: Callable[[float], object] = lambda _: None

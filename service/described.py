@@ -48,7 +48,8 @@ def describe_access(app: FastAPI) -> None:
 
 def _describe(operation: dict[str, Any], path: str, need: Need) -> None:
     # An empty one means that it goes without a key: as long as PULLQUOTE_REQUIRE_KEY is not set.
-    operation["security"] = [] if need.scope is None else [{}, *EITHER] if need.is_open else EITHER
+    keyless = need.is_open or need.is_watching
+    operation["security"] = [] if need.scope is None else [{}, *EITHER] if keyless else EITHER
     replies = operation["responses"]
     replies.setdefault("400", _refusal(path, 400))
     if need.scope is None:

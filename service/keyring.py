@@ -44,6 +44,11 @@ log = structlog.get_logger()
 class KeysUnreadable(Exception):
     """The file of keys is damaged or cannot be read; the message says what to do."""
 
+    def __init__(self, seen: str, remedy: str) -> None:
+        super().__init__(f"{seen}; {remedy}")
+        self.seen = seen
+        self.remedy = remedy
+
 
 class KeyFile:
     """The file of keys in a data folder."""
@@ -109,7 +114,7 @@ class KeyFile:
 
     def _unreadable(self, reason: str) -> KeysUnreadable:
         return KeysUnreadable(
-            f"the keys in {self.path} cannot be read ({reason}); {REMEDY.format(file=self.path.name)}"
+            f"the keys in {self.path} cannot be read ({reason})", REMEDY.format(file=self.path.name)
         )
 
 
@@ -192,7 +197,7 @@ class Ring:
             if mark is None and self._had:
                 # There were keys, and nobody takes them away by removing a file: that is a lost disk, mostly.
                 gone = f"the keys in {self._file.path} are gone"
-                raise KeysUnreadable(f"{gone}; {REMEDY.format(file=FILE)}, and start the server again")
+                raise KeysUnreadable(gone, f"{REMEDY.format(file=FILE)}, and start the server again")
             keys = self._file.read()
         except KeysUnreadable as error:
             if str(error) != self._keys.problem:

@@ -25,6 +25,9 @@ SLOTS = 65_536
 """Buckets in use at the same time, in 1 MB. One is in use until it is full again, 20 seconds by default: that
 is 3,000 new addresses a second."""
 
+FILE = "limits"
+"""In the folder that is the workers' alone: how much everybody has asked, kept by all of them together."""
+
 WAYS = 8
 """Slots that a name may have; the first of them follows from its hash."""
 

@@ -42,8 +42,6 @@ class Orders:
     """Path of the folder that is the workers' alone."""
     counter: str | None
     """Path of the socket at which the one that writes is handed requests."""
-    limits: str
-    """Path of the file in which all of them keep how much everybody has asked."""
     settings: dict[str, Any]
 
 

@@ -24,6 +24,9 @@ class Need:
     """Whether it goes without a key, as long as the settings require none."""
     is_limited: bool = False
     """Whether it counts against the limits: whatever computes, or gives words of documents away."""
+    is_watching: bool = False
+    """Whether it goes without a key from this machine, whatever keys there are, and by
+    PULLQUOTE_METRICS_PUBLIC from anywhere: it has numbers alone."""
 
 
 PUBLIC = Need(None)
@@ -35,6 +38,8 @@ LOOKING = Need("read")
 """The state of index, jobs and models: asked for again and again by whoever waits for it."""
 PRIVATE = Need("read", is_open=False)
 """What people typed."""
+WATCHING = Need("read", is_open=False, is_watching=True)
+"""What is counted."""
 ADMIN = Need("admin", is_open=False)
 
 TABLE: Mapping[str, Need] = {
@@ -71,6 +76,7 @@ TABLE: Mapping[str, Need] = {
     "GET /v1/models/{model_id}": LOOKING,
     "GET /v1/index": LOOKING,
     "GET /v1/jobs/{job_id}": LOOKING,
+    "GET /metrics": WATCHING,
     "GET /v1/journal/unanswered": PRIVATE,
     "GET /v1/journal/feedback": PRIVATE,
     # Changes. They would need the same if they were not here.

@@ -119,8 +119,7 @@ class Supervisor:
         self._tally = Tally(self._connections.fileno(), settings.workers)
         for one in self._workers:
             self._tally.clear(one.number)
-        self._limits = folder / "limits"
-        limits.create(self._limits)
+        limits.create(folder / limits.FILE)
         self._ending = asyncio.Event()
         self._failure: WorkersFailed | None = None
         self._first_ready = asyncio.Event()
@@ -301,7 +300,6 @@ class Supervisor:
             "writes": worker.writes,
             "shared": self._shared,
             "counter": self._counter,
-            "limits": str(self._limits),
             "settings": _values(self._settings),
         }
 

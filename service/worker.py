@@ -41,7 +41,6 @@ def main() -> None:
         shared=Path(orders.shared),
         writes=orders.writes,
         counter=Path(orders.counter) if orders.counter else None,
-        limits=Path(orders.limits),
         announce=line.announce,
         wait_until_alone=line.wait_until_alone,
     )

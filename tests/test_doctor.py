@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from service import checkup_machine
+from service import checkup_machine, keyring
 from service.settings import Settings
 from tests.server import Home, Server
 from tests.test_starts import mounted, remounted
@@ -174,6 +174,26 @@ def test_keys_that_are_weak_or_lie_open(home: Home) -> None:
     assert states(found, "keys") == {"warn"} and "chmod 600" in found["keys"][0]["remedy"]
     file.chmod(0o600)
     assert "keys" not in doctor(home, code=0)
+
+
+@pytest.mark.slow
+def test_keys_that_were_made_are_there_readable_by_their_owner_and_enough(home: Home) -> None:
+    assert states(doctor(home, code=0, host="0.0.0.0"), "admin key") == {"warn"}
+    found = doctor(home, code=0, require_key=True)
+    assert states(found, "keys") == {"warn"} and "pullquote key add" in found["keys"][0]["remedy"]
+    assert home.run("key", "add", "--scope", "admin").returncode == 0
+    found = doctor(home, code=0, host="0.0.0.0", require_key=True)
+    assert states(found, "admin key") == states(found, "keys") == {"pass"}
+    file = home.data / keyring.FILE
+    file.chmod(0o640)
+    found = doctor(home, code=0)
+    assert states(found, "keys") == {"warn", "pass"} and "chmod 600" in found["keys"][0]["remedy"]
+    file.chmod(0o600)
+    keyring.KeyFile(home.data).revoke(keyring.KeyFile(home.data).read()[0].id)
+    assert states(doctor(home, code=0), "admin key") == {"warn"}
+    file.write_text("{", encoding="utf-8")
+    found = doctor(home, code=1)
+    assert states(found, "keys") == {"fail"} and "backup" in found["keys"][0]["remedy"]
 
 
 @pytest.mark.slow

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from service import keys
 from service.counting import Counts, Family
+from service.keyring import KeyFile
 from tests.server import ROOT, Home, Server, unwired, wait_for
 from tests.test_workers import one_client_each, started, workers
 
@@ -256,14 +258,22 @@ ELSEWHERE = "203.0.113.9"
 KEY = "a key of the tests"
 
 
-def test_it_is_for_this_machine_and_from_elsewhere_for_the_admin_key(library: Home) -> None:
+def test_it_is_for_this_machine_and_from_elsewhere_for_keys_that_read(library: Home, home: Home) -> None:
     with unwired(library) as request:
         assert request("GET", "/metrics").status_code == 200
         refused = request("GET", "/metrics", sender=ELSEWHERE)
         proxied = request("GET", "/metrics", headers={"X-Forwarded-For": ELSEWHERE})
         rebound = request("GET", "/metrics", headers={"Host": "evil.example"})
     for one in (refused, proxied, rebound):
-        assert one.status_code == 403 and "PULLQUOTE_METRICS_PUBLIC" in one.json()["detail"]
+        assert one.status_code == 401 and "PULLQUOTE_METRICS_PUBLIC" in one.json()["detail"]
+    made = {scope: keys.make(scope) for scope in keys.SCOPES}
+    for key, _ in made.values():
+        KeyFile(home.data).add(key)
+    with unwired(home, require_key=True) as request:
+        assert request("GET", "/metrics").status_code == 200
+        for scope, (_, text) in made.items():
+            reply = request("GET", "/metrics", sender=ELSEWHERE, headers={"X-API-Key": text})
+            assert reply.status_code == (403 if scope == "ask" else 200), scope
     with unwired(library, admin_key=KEY) as request:
         assert request("GET", "/metrics").status_code == 200
         assert request("GET", "/metrics", sender=ELSEWHERE).status_code == 401

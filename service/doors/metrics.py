@@ -1,42 +1,20 @@
-"""What the server has counted, for Prometheus."""
+"""What the server has counted, for Prometheus. Who may see it stands in service.permits."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
-from service.access import is_local, require_admin
-from service.doors.replies import live_of, problems
+from service.doors.replies import live_of
 from service.metrics import Metrics
-from service.problems import Refused
-from service.settings import Settings
 
 router = APIRouter()
-
-
-def require_watcher(request: Request) -> None:
-    """Let the request through, or raise Refused: from elsewhere it takes the admin key, or the setting."""
-    settings: Settings = request.app.state.settings
-    if settings.metrics_public or is_local(request):
-        return
-    try:
-        require_admin(request)
-    except Refused as error:
-        raise Refused(
-            error.status,
-            "metrics-not-public",
-            "metrics are for the server's own machine and for the admin key; "
-            "set PULLQUOTE_METRICS_PUBLIC=true where everybody may read them",
-            headers=error.headers,
-        ) from error
 
 
 @router.get(
     "/metrics",
     response_class=PlainTextResponse,
-    responses=problems(401, 403),
-    dependencies=[Depends(require_watcher)],
     tags=["health"],
     operation_id="metrics",
 )
