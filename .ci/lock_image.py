@@ -20,6 +20,7 @@ import sys
 import tempfile
 import tomllib
 import venv
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,17 @@ def closure(wanted: list[str], needs: dict[str, list[str]]) -> set[str]:
     return set(found)
 
 
-def torch_digest(pin: str) -> str:
-    """Return the SHA-256 of torch's CPU wheel: from where pip has one at hand, else from its own index."""
+def torch_wheel(pin: str) -> tuple[str, list[str]]:
+    """Return the SHA-256 of torch's CPU wheel and what it needs: from pip's own folders or its index."""
     with tempfile.TemporaryDirectory() as aside:
         fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", aside, pin]
         if subprocess.run([*fetch, "--no-index"], capture_output=True, check=False).returncode:
             subprocess.run([*fetch, "--index-url", TORCH_INDEX], check=True)
         (wheel,) = Path(aside).glob("torch-*.whl")
-        return hashlib.sha256(wheel.read_bytes()).hexdigest()
+        with zipfile.ZipFile(wheel) as packed:
+            (about,) = [one for one in packed.namelist() if re.fullmatch(r"torch-[^/]+/METADATA", one)]
+            needs = re.findall(r"^Requires-Dist: (.+)$", packed.read(about).decode(), re.MULTILINE)
+        return hashlib.sha256(wheel.read_bytes()).hexdigest(), needs
 
 
 def main() -> None:
@@ -122,6 +126,7 @@ def main() -> None:
             for one in asked(pip, sorted({*pins.values()} - {pins["torch"]}))
         }
         needs = {name: one["metadata"].get("requires_dist", []) for name, one in known.items()}
+        torch_digest, needs["torch"] = torch_wheel(pins["torch"])
         serving = closure(product, needs)
         openvino = closure([*product, *extras["openvino"]], needs) - serving
         building = closure([*made["build-system"]["requires"], *product, *extras["build"]], needs) - {"torch"}
@@ -138,7 +143,7 @@ def main() -> None:
             if not about["url"].endswith("-any.whl"):
                 for other in asked(pip, [pin], *ARM):
                     digests[pin].append(other["download_info"]["archive_info"]["hashes"]["sha256"])
-    digests[pins["torch"]] = [torch_digest(pins["torch"])]
+    digests[pins["torch"]] = [torch_digest]
     for file, what, chosen in (
         ("image.lock", "What the image serves with", {pins[name] for name in serving}),
         (

@@ -22,7 +22,7 @@ from typing import Any
 from tests.dockerfile import BUILD, LAST, ROOT, environment, every, health_command, only, stages
 
 CONTAINED = ROOT / "tests/contained.py"
-MAKES_THE_WHEEL = {"hatchling", "packaging", "pathspec", "pluggy", "trove-classifiers"}
+MAKES_THE_WHEEL = {"hatchling", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers"}
 PATIENCE_SECONDS = 400
 
 MOUNT = """

@@ -10,12 +10,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+
+from tests.image import MAKES_THE_WHEEL
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = ROOT / ".ci"
@@ -74,6 +78,24 @@ def test_every_dependency_allows_every_use() -> None:
         # Of several that all hold, each has to; of a choice, one.
         for needed in row.split(" AND "):
             assert {*needed.split(" OR ")} & PERMISSIVE, row
+
+
+# ---------------------------------------------------------------- locks
+
+
+@pytest.mark.parametrize("locks", [("image",), ("build", "torch"), ("image", "image-openvino")], ids="+".join)
+def test_a_lock_has_all_that_its_packages_need(
+    locks: tuple[str, ...], script: Callable[[str], ModuleType]
+) -> None:
+    left_out = script("lock_image").NEVER_LOADED
+    texts = "".join((CI / f"{lock}.lock").read_text(encoding="utf-8") for lock in locks)
+    names = {*re.findall(r"^([a-z0-9-]+)==", texts, re.MULTILINE)}
+    # What makes the wheel is installed in no environment of ours; the image tests make one with it.
+    for name in names - MAKES_THE_WHEEL:
+        for one in map(Requirement, metadata.requires(name) or []):
+            needed = re.sub(r"[-_.]+", "-", one.name).lower()
+            asked = one.marker is None or one.marker.evaluate({"extra": ""})
+            assert not asked or needed in names or (name, needed) in left_out, f"{name} needs {needed}"
 
 
 # ---------------------------------------------------------------- audit
