@@ -12,10 +12,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import keys
+from service.admission import QUESTIONS, Admission
 from service.hosts import is_own, name_in
 from service.keyring import Keys, Ring
 from service.keys import Key
 from service.limits import Buckets, Policy
+from service.metrics import Metrics
 from service.permits import Need, Routes, Served
 from service.problems import Refused, told
 from service.senders import Sender, block_of
@@ -50,14 +52,24 @@ class Access:
     """Lets a request through to the application, or says why not."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, routes: Routes, ring: Ring, buckets: Buckets
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        routes: Routes,
+        ring: Ring,
+        buckets: Buckets,
+        gate: Admission,
+        metrics: Metrics,
     ) -> None:
-        """Wrap `app`, whose routes these are."""
+        """Wrap `app`, whose routes these are and whose questions go through `gate`."""
         self.app = app
         self.settings = settings
         self._routes = routes
         self._ring = ring
         self._buckets = buckets
+        self._gate = gate
+        self._metrics = metrics
         own = settings.admin_key
         self._own = "" if own is None else own.get_secret_value()
         self._admin_key = self._own.encode() or None
@@ -72,6 +84,8 @@ class Access:
             self._check_address(scope)
             served = self._routes.find(scope)
             fields = {} if served is None else self._enter(scope, headers, served)
+            if served is not None and served.path in QUESTIONS and self._gate.is_full:
+                raise self._gate.refuse()
         except Refused as error:
             shown = scope if not self._own else {**scope, "path": scope["path"].replace(self._own, "...")}
             await told(Request(shown), error)(scope, receive, send)
@@ -225,6 +239,7 @@ class Access:
         if taken.passes:
             return taken.headers()
         broken = next(one for one in taken.policies if one.name == taken.broken)
+        self._metrics.limited(broken.name)
         raise Refused(
             429,
             "quota-exceeded",

@@ -11,11 +11,12 @@ from starlette.routing import Route
 
 from service import __version__, limits, problems
 from service.access import Access, sealed
+from service.admission import admission_of
 from service.cors import Cors
 from service.crew import ALONE, Place
 from service.described import describe_access
 from service.doors import documents, edits, feedback, metrics, openai, operations, pages, rest
-from service.doors.mcp_route import HEADERS, McpRoute
+from service.doors.mcp_route import HEADERS, PATH, McpRoute
 from service.doors.tools import Desk
 from service.envelope import Envelope
 from service.forwarding import Counter, Forward
@@ -41,7 +42,7 @@ CONDITIONS = ("Content-Type", "If-Match", "If-None-Match", "Idempotency-Key")
 
 ROUTERS = tuple(one.router for one in (rest, edits, documents, openai, operations, metrics, pages, feedback))
 
-OWN_ROUTES = (("/docs", ("GET",)), ("/openapi.json", ("GET",)))
+OWN_ROUTES = (("/openapi.json", ("GET",)),)
 """What the framework serves by itself."""
 
 NO_TELEMETRY = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
@@ -56,12 +57,13 @@ def create_app(settings: Settings, place: Place = ALONE) -> FastAPI:
     """
     live = Live(settings)
     journal = Journal(settings)
-    mcp = McpRoute(Desk(live, journal.note))
     declared = [one for router in ROUTERS for one in router.routes if isinstance(one, Route)]
-    paths = [*((one.path, one.methods or ()) for one in declared), (mcp.path, ("POST",)), *OWN_ROUTES]
+    paths = [*((one.path, one.methods or ()) for one in declared), (PATH, ("POST",)), *OWN_ROUTES]
     counted = Metrics(paths, place.shared, row=place.number, rows=settings.workers)
     keeper = Keeper(live, place, counted)
     observer = Observer(counted, settings, open_tracing() if settings.traces else None)
+    gate = admission_of(settings, counted)
+    mcp = McpRoute(Desk(live, journal.note), gate)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -83,6 +85,7 @@ def create_app(settings: Settings, place: Place = ALONE) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         dependencies=[Depends(sealed)],
@@ -94,6 +97,7 @@ def create_app(settings: Settings, place: Place = ALONE) -> FastAPI:
     app.state.journal = journal
     app.state.metrics = counted
     app.state.observer = observer
+    app.state.admission = gate
     for router in ROUTERS:
         app.include_router(router)
     app.router.routes.append(mcp.route)
@@ -102,7 +106,9 @@ def create_app(settings: Settings, place: Place = ALONE) -> FastAPI:
     describe_access(app)
     routes, ring = Routes(app), Ring(settings.data)
     buckets = Buckets(place.shared and place.shared / limits.FILE)
-    app.add_middleware(Access, settings=settings, routes=routes, ring=ring, buckets=buckets)
+    app.add_middleware(
+        Access, settings=settings, routes=routes, ring=ring, buckets=buckets, gate=gate, metrics=counted
+    )
     fields = ("X-API-Key", "Authorization", *CONDITIONS, *HEADERS)
     app.add_middleware(Cors, settings=settings, routes=routes, ring=ring, fields=fields)
     app.add_middleware(Envelope, settings=settings, live=live, observer=observer)

@@ -1,4 +1,4 @@
-"""What `pullquote doctor` looks at of access: the admin key, the keys that were made, who may reach the port."""
+"""What `pullquote doctor` looks at of access: the admin key, other keys, and who may reach the port."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAKE_ONE = "run `pullquote key add --scope admin`, or set PULLQUOTE_ADMIN_KEY"
 
 
 def keys(settings: Settings) -> Iterator[Finding]:
-    """Look whether keys can be read, and by their owner alone; and whether there are those that are needed."""
+    """Look whether keys can be read, by their owner alone, and whether those that are needed are there."""
     for path in (Path(FILE), *settings.data.glob("keys*")):
         with suppress(OSError):
             secret = path.name != FILE or b"admin_key" in path.read_bytes()

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.deadlines import LATE
 from service.hosts import BadHost, name_in
 from service.live import Live
 from service.observer import Observer
@@ -21,6 +22,24 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 HEALTH = ("/livez", "/readyz")
 """Asked by the machine itself under whatever name it has, so the host list does not hold for them."""
+
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+"""On every reply that does not say otherwise: a browser takes nothing of it for a page."""
+
+BODILESS = ("GET", "HEAD", "OPTIONS")
+"""What is sent along with these is not looked at, however it is packed."""
+
+
+class Cut(HTTPException):
+    """A body that is not read to its end; the framework lets it pass where it reads the body."""
+
+    def __init__(self, status: int, slug: str, detail: str) -> None:
+        super().__init__(status, detail)
+        self.slug = slug
 
 
 class Envelope:
@@ -59,6 +78,8 @@ class Envelope:
                 out["X-Index-Version"] = state["index_version"]
                 out["X-Content-Type-Options"] = "nosniff"
                 seen.answer(out)
+                for name, value in SAFE.items():
+                    out.setdefault(name, value)
             await send(message)
 
         refusal = state.pop("refusal", None) or self._refuses(headers, scope["method"], scope["path"])
@@ -87,6 +108,17 @@ class Envelope:
                     "unknown-host",
                     "this server does not answer to that host name (PULLQUOTE_ALLOWED_HOSTS)",
                 )
+        if method not in BODILESS and headers.get("content-encoding", "identity").strip().lower() not in (
+            "identity",
+            "",
+        ):
+            # Unpacked, a few bytes could become gigabytes.
+            return Refused(
+                415,
+                "packed-body",
+                "bodies are taken as they are, without Content-Encoding",
+                headers={"Accept-Encoding": "identity"},
+            )
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length) > self._largest(method, path)[0]:
             return Refused(413, "body-too-large", self._too_large(method, path))
@@ -111,7 +143,9 @@ class Envelope:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > most:
-                raise HTTPException(413, self._too_large(method, path))
+                raise Cut(413, "body-too-large", self._too_large(method, path))
+            if message.get(LATE):
+                raise Cut(408, "body-too-slow", "the rest of the body did not come in time")
             return message
 
         return counted

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import errno
+import resource
 import socket
+
+import structlog
 
 WAITING_CONNECTIONS = 2048
 """Connections that may wait to be taken, as uvicorn has it; the system may allow fewer."""
+
+OTHER_FILES = 256
+"""Open files besides connections: segments, models, the jobs; connections on their way out."""
+
+log = structlog.get_logger()
 
 
 class CannotListen(OSError):
@@ -44,6 +52,20 @@ def _remedy(number: int | None, port: int) -> str:
     return (
         "set PULLQUOTE_HOST (or --host) to an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them"
     )
+
+
+def room_for(connections: int) -> int:
+    """Return how many of so many connections there can be, the system allowing as many files as it will."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            room = max(1, soft - OTHER_FILES, soft // 2)
+            log.warning("fewer connections than max_connections: the system allows few open files", room=room)
+            return room
+    return connections
 
 
 def inherited(descriptor: int, host: str) -> socket.socket:

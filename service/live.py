@@ -48,6 +48,8 @@ class Live:
         self.index: Index | None = None
         self.last_failure: Failure | None = None
         self.damage: list[str] = []
+        self.ending = False
+        """Whether the server was told to end: what is under way is answered, nothing more should come."""
         self._older: dict[str, Index] = {}
         self._pointer: tuple[int, ...] | None = None
         self._swap = threading.Lock()

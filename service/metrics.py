@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from service.answer import Reason
 from service.counting import Counts, Family, Labels
@@ -38,6 +38,11 @@ REFRESH_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 MEMORIES = ("search", "answer")
 CHANGES = ("added", "changed", "removed", "renamed")
 OUTCOMES = ("succeeded", "failed", "cancelled")
+
+Turned = Literal["full", "late"]
+"""Why a question is not let in: too many wait, or it has waited for too long."""
+
+POLICIES = ("address", "key")
 
 Route = tuple[str, Collection[str]]
 """A path as it is declared, such as `/v1/jobs/{job_id}`, and the methods that it takes."""
@@ -71,6 +76,21 @@ def families(routes: Iterable[Route]) -> tuple[Family, ...]:
             "Questions that were decided, by status and by the reason where there was no answer.",
             ("status", "reason"),
             outcomes,
+        ),
+        Family("pullquote_questions_waiting", "gauge", "Questions that wait to be worked on."),
+        Family(
+            "pullquote_questions_refused",
+            "counter",
+            "Questions that were not let in, because too many waited or they had waited for too long.",
+            ("reason",),
+            tuple((one,) for one in get_args(Turned)),
+        ),
+        Family(
+            "pullquote_limited_requests",
+            "counter",
+            "Requests that were refused because an address or a key had asked too often.",
+            ("limit",),
+            tuple((one,) for one in POLICIES),
         ),
         Family(
             "pullquote_stage_duration_seconds",
@@ -175,6 +195,18 @@ class Metrics:
         """Count a question that was `answered`, or not for a reason."""
         labels = (ANSWERED, "") if outcome == ANSWERED else ("not_found", outcome)
         self.counts.add("pullquote_questions", labels)
+
+    def waiting(self, questions: int) -> None:
+        """Say how many questions wait to be worked on."""
+        self.counts.set("pullquote_questions_waiting", questions)
+
+    def turned_away(self, reason: Turned) -> None:
+        """Count a question that was not let in."""
+        self.counts.add("pullquote_questions_refused", (reason,))
+
+    def limited(self, policy: str) -> None:
+        """Count a request that an `address` or a `key` has made too much."""
+        self.counts.add("pullquote_limited_requests", (policy,))
 
     def encoded(self, questions: int) -> None:
         """Count questions that were encoded together."""

@@ -50,7 +50,6 @@ TABLE: Mapping[str, Need] = {
     "GET /assets/{name}": PUBLIC,
     "GET /journal": PUBLIC,  # the page alone: what it shows it asks for with the key that is typed there
     "GET /docs": PUBLIC,
-    "GET /docs/oauth2-redirect": PUBLIC,
     "GET /static-offline-docs/{path}": PUBLIC,
     "GET /openapi.json": PUBLIC,
     "GET /livez": PUBLIC,

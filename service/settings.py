@@ -115,6 +115,29 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(
         default=32 * 1024 * 1024, ge=1, description="Largest document; longer files are skipped."
     )
+    max_questions: int = Field(default=16, ge=1, description="Questions that each worker works on at a time.")
+    max_waiting_questions: int = Field(
+        default=64, ge=0, description="Questions that wait for their turn; those beyond get a 503."
+    )
+    waiting_seconds: float = Field(default=3.0, gt=0, description="How long one waits before it gets a 503.")
+    max_connections: int = Field(
+        default=2048, ge=1, description="Connections of each worker; beyond, the one idle for longest goes."
+    )
+    header_seconds: float = Field(
+        default=10.0, gt=0, description="Deadline for the headers of a request; then the connection closes."
+    )
+    body_seconds: float = Field(
+        default=30.0, gt=0, description="Deadline for the body; longer where it comes at 64 KiB a second."
+    )
+    reply_seconds: float = Field(
+        default=30.0, gt=0, description="How long a reply that nobody reads is kept, then cut off."
+    )
+    idle_seconds: float = Field(
+        default=20.0, gt=0, description="How long a connection may wait for its next request."
+    )
+    frame_ancestors: Names = Field(
+        default=[], description="Web origins whose pages may show ours in a frame, separated by commas."
+    )
     watch: bool = Field(
         default=False, description="Follow every change in the folder of documents by itself."
     )

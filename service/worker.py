@@ -48,7 +48,7 @@ def main() -> None:
         app = create_app(settings, place)
         line.attend(app.state.live)
         open_keeper(app)
-        Gentle(app, ready=line.ready, tally=tally).run(sockets=[listener])
+        Gentle(app, settings, ready=line.ready, tally=tally).run(sockets=[listener])
     except Exception as error:
         code = code_of(error)
         if code is None:

@@ -105,7 +105,7 @@ def test_the_table_is_of_routes_that_there_are() -> None:
 
 
 OPEN = """
-GET / · GET /assets/{name} · GET /docs · GET /docs/oauth2-redirect · GET /documents/{document_id}
+GET / · GET /assets/{name} · GET /docs · GET /documents/{document_id}
 GET /journal · GET /livez · GET /openapi.json · GET /readyz · GET /static-offline-docs/{path} · GET /version
 GET /widget.js · GET /widget.{name}.js · HEAD /openapi.json
 GET /v1/ask · POST /v1/ask · GET /v1/search · POST /v1/feedback · POST /v1/verify · POST /mcp

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -9,9 +10,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import yaml
 from hypothesis import given
@@ -20,8 +23,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from service import keys
+from service.admission import Admission
 from service.counting import Counts, Family
 from service.keyring import KeyFile
+from service.metrics import Metrics
+from service.problems import Refused
 from tests.server import ROOT, Home, Server, unwired, wait_for
 from tests.test_workers import one_client_each, started, workers
 
@@ -193,6 +199,42 @@ def test_questions_stages_batches_and_what_is_remembered_are_counted(library: Ho
     assert value(series, looks, cache="search", result="miss") == 4
     assert value(series, looks, cache="answer", result="hit") == 3
     assert value(series, looks, cache="answer", result="miss") == 3
+
+
+def test_what_is_refused_is_counted(library: Home) -> None:
+    with unwired(
+        library, rate_per_minute=1, rate_burst=1, max_questions=1, max_waiting_questions=0
+    ) as request:
+        ask = partial(request, "GET", "/v1/ask", params={"q": "Who developed PyTorch?"})
+        assert [ask().status_code for _ in range(3)] == [200, 429, 429]
+        gate: Admission = request.app.state.admission
+        turn = anyio.run(gate.enter, anyio.sleep_forever)
+        assert ask(sender=ELSEWHERE).status_code == 503
+        turn.leave()
+        series = scraped(request("GET", "/metrics").text)
+    assert value(series, "pullquote_limited_requests_total", limit="address") == 2
+    assert value(series, "pullquote_limited_requests_total", limit="key") == 0
+    assert value(series, "pullquote_questions_refused_total", reason="full") == 1
+
+
+def test_who_waits_is_counted_and_who_waited_in_vain() -> None:
+    metrics = Metrics()
+
+    def counted() -> dict[tuple[str, ...], float]:
+        return {(one.family.name, *one.labels): one.value for one in metrics.counts.totals()}
+
+    async def scene() -> None:
+        gate = Admission(at_once=1, waiting=1, seconds=0.2, metrics=metrics)
+        await gate.enter(anyio.sleep_forever)
+        waiting = asyncio.create_task(gate.enter(anyio.sleep_forever))
+        await asyncio.sleep(0.05)
+        assert counted()["pullquote_questions_waiting",] == 1
+        with pytest.raises(Refused):
+            await waiting
+
+    asyncio.run(scene())
+    assert counted()["pullquote_questions_waiting",] == 0
+    assert counted()["pullquote_questions_refused", "late"] == 1
 
 
 def test_the_index_the_process_and_what_runs_are_named(library: Home) -> None:

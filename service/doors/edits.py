@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from corpus.editing import BadId, PreconditionFailed, Taken, Wanted, read_document
 from corpus.formats import MEDIA_TYPES, SUFFIXES
-from service import schemas
+from service import bodies, schemas
 from service.doors.replies import changing, json_reply, keeper_of, live_of, problems, take_index
 from service.jobs import Job
 from service.problems import Refused
@@ -37,7 +37,7 @@ Done = TypeVar("Done")
 TAG = re.compile(r'(W/)?"([^"]*)"')
 
 
-class ChangeQuery(schemas.Request):
+class ChangeQuery(bodies.Request):
     """How long a change is to be waited for."""
 
     wait: bool = Field(
@@ -46,14 +46,15 @@ class ChangeQuery(schemas.Request):
 
 
 @router.put(
-    "/v1/documents/{document_id:document_id}",
+    "/v1/documents/{document_id:whole_id}",
     response_model=schemas.ChangeReply,
     responses=problems(400, 401, 403, 409, 412, 413, 415, 422, 428, 503, 507)
     | {201: {"model": schemas.ChangeReply, "description": "Created."}},
     operation_id="putDocument",
     openapi_extra={
         "requestBody": {
-            "required": True,
+            "required": False,
+            "description": "The document as it is; without a body it is an empty one.",
             "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
         }
     },
@@ -73,7 +74,7 @@ async def put_document(
 
 
 @router.delete(
-    "/v1/documents/{document_id:document_id}",
+    "/v1/documents/{document_id:whole_id}",
     response_model=schemas.ChangeReply,
     responses=problems(400, 401, 403, 404, 409, 412, 413, 422, 428, 503, 507),
     operation_id="deleteDocument",

@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service import journal_schemas, schemas
+from service import bodies, journal_schemas
 from service.doors.replies import json_reply, live_of, problems, take_index
 from service.journal import Feedback, Journal, read_feedback, read_lacking
 from service.problems import Refused, invalid
@@ -27,14 +27,14 @@ PRIVATE = {"Cache-Control": "no-store"}
 Read = TypeVar("Read")
 
 
-class UnansweredQuery(schemas.Request):
+class UnansweredQuery(bodies.Request):
     """How much of the journal, and how."""
 
     limit: int = Field(default=100, ge=1, le=500, description="Most groups.")
     format: Literal["json", "csv"] = Field(default="json", description="How they are written.")
 
 
-class FeedbackQuery(schemas.Request):
+class FeedbackQuery(bodies.Request):
     """How much of the journal."""
 
     limit: int = Field(default=100, ge=1, le=1000, description="Most thumbs.")

@@ -139,6 +139,8 @@ async def get_livez() -> Response:
 async def get_readyz(request: Request) -> Response:
     """Say that questions are answered: an index is open and found its own first passage."""
     take_index(request)
+    if live_of(request).ending:
+        raise Refused(503, "ending", "this server is ending; others may be ready")
     return json_reply(schemas.Health(status="ready"))
 
 
