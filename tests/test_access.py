@@ -148,7 +148,7 @@ def test_each_scope_opens_what_is_its_own(home: Home, keyed: Callable[..., str])
         everything = {f"{method} {path}" for method, path in ROUTES}
         journal = {"GET /v1/journal/unanswered", "GET /v1/journal/feedback"}
         assert opened_by(ask) == PAGES | {*WITH_ASK.split(" · ")}
-        assert opened_by(read) == OPEN_ROUTES | journal
+        assert opened_by(read) == OPEN_ROUTES | journal | {"GET /metrics"}
         assert opened_by(admin) == everything
 
 
@@ -159,7 +159,7 @@ def test_the_description_says_of_each_route_what_it_takes() -> None:
         described, need = OPENAPI["paths"][path][method.lower()], need_of(method, path)
         either: list[dict[str, list[str]]] = [{name: []} for name in ("bearer", "apiKey")]
         assert described["security"] == (
-            [] if need.scope is None else [{}, *either] if need.is_open else either
+            [] if need.scope is None else [{}, *either] if need.is_open or need.is_watching else either
         )
         assert described.get("x-scope") == need.scope
         assert ("429" in described["responses"]) is need.is_limited

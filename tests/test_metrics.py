@@ -14,13 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
+from starlette.types import Message
 
 from service import keys
 from service.admission import Admission
@@ -32,6 +32,9 @@ from tests.server import ROOT, Home, Server, unwired, wait_for
 from tests.test_workers import one_client_each, started, workers
 
 pytest_plugins = ("tests.server",)
+
+ELSEWHERE = "203.0.113.9"
+KEY = "a key of the tests"
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 Start = Callable[..., Server]
@@ -201,6 +204,12 @@ def test_questions_stages_batches_and_what_is_remembered_are_counted(library: Ho
     assert value(series, looks, cache="answer", result="miss") == 3
 
 
+async def never() -> Message:
+    """Receive nothing for long: the client waits for its reply."""
+    await asyncio.sleep(60)
+    return {"type": "http.disconnect"}
+
+
 def test_what_is_refused_is_counted(library: Home) -> None:
     with unwired(
         library, rate_per_minute=1, rate_burst=1, max_questions=1, max_waiting_questions=0
@@ -208,7 +217,7 @@ def test_what_is_refused_is_counted(library: Home) -> None:
         ask = partial(request, "GET", "/v1/ask", params={"q": "Who developed PyTorch?"})
         assert [ask().status_code for _ in range(3)] == [200, 429, 429]
         gate: Admission = request.app.state.admission
-        turn = anyio.run(gate.enter, anyio.sleep_forever)
+        turn = asyncio.run(gate.enter(never))
         assert ask(sender=ELSEWHERE).status_code == 503
         turn.leave()
         series = scraped(request("GET", "/metrics").text)
@@ -225,8 +234,8 @@ def test_who_waits_is_counted_and_who_waited_in_vain() -> None:
 
     async def scene() -> None:
         gate = Admission(at_once=1, waiting=1, seconds=0.2, metrics=metrics)
-        await gate.enter(anyio.sleep_forever)
-        waiting = asyncio.create_task(gate.enter(anyio.sleep_forever))
+        await gate.enter(never)
+        waiting = asyncio.create_task(gate.enter(never))
         await asyncio.sleep(0.05)
         assert counted()["pullquote_questions_waiting",] == 1
         with pytest.raises(Refused):
@@ -295,9 +304,6 @@ def test_refreshes_are_counted_by_how_they_end(home: Home) -> None:
 
 
 # ---------------------------------------------------------------- who may look
-
-ELSEWHERE = "203.0.113.9"
-KEY = "a key of the tests"
 
 
 def test_it_is_for_this_machine_and_from_elsewhere_for_keys_that_read(library: Home, home: Home) -> None:
