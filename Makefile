@@ -9,7 +9,7 @@ TORCH := torch==2.13.0
 # Where torch's CPU build comes from, unless pip already has one at hand.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # OpenVINO has wheels for these and no others; where there are none ONNX Runtime does alone.
-EXTRAS := build,dev$(if $(filter Linux-x86_64 Linux-aarch64 Darwin-arm64,$(shell uname -s)-$(shell uname -m)),$(COMMA)openvino)
+EXTRAS := build,dev,otel$(if $(filter Linux-x86_64 Linux-aarch64 Darwin-arm64,$(shell uname -s)-$(shell uname -m)),$(COMMA)openvino)
 LOCK := .ci/requirements.lock
 READY := $(VENV)/.ready
 

@@ -10,10 +10,11 @@ ASIDE = ".pullquote-"
 """How a file begins that is being written. Such names are hidden, so no scan takes one for a document."""
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Put a file with these bytes at `path`, in one step; it is on disk when this returns.
 
-    Whatever goes wrong, `path` is as it was. Raises OSError.
+    Its permissions are `mode`, else those of the file it replaces. Whatever goes wrong, `path` is as it was.
+    Raises OSError.
     """
     descriptor, name = tempfile.mkstemp(prefix=ASIDE, dir=path.parent)
     aside = Path(name)
@@ -21,7 +22,7 @@ def write_durably(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), _mode_of(path))
+            os.fchmod(file.fileno(), _mode_of(path) if mode is None else mode)
             os.fsync(file.fileno())
         aside.replace(path)
     except BaseException:

@@ -142,10 +142,12 @@ def scan(
     except OSError as error:
         raise CorpusError(
             f"the corpus folder {folder} cannot be read ({error.strerror}); "
-            "set CORPUS to a folder of documents"
+            "set PULLQUOTE_CORPUS (or --corpus) to a folder of documents"
         ) from error
     if (folder / DATA_MARK).exists():
-        raise CorpusError(f"{folder} is the folder of an index; set CORPUS to a folder of documents")
+        raise CorpusError(
+            f"{folder} is the folder of an index; set PULLQUOTE_CORPUS (or --corpus) to a folder of documents"
+        )
     reader = _Reader(largest, seen, known or {})
     listed = _walk(folder) if only is None else _named(folder, only)
     for document_id, path in sorted(listed):

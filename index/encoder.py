@@ -212,7 +212,11 @@ class OnnxEncoder:
             except runtimes.RuntimeMissing as error:
                 raise EncoderError(str(error)) from error
             except Exception as error:  # the runtimes' own families have no common public base
-                raise EncoderError(f"{path} cannot be opened: {error}") from error
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise EncoderError(
+                    f"{path} cannot be opened ({reason}); remove {self._folder} and make it again: by "
+                    "`pullquote index`, or by `pullquote export-model` where PULLQUOTE_MODEL names it"
+                ) from error
             return self._sessions[key]
 
     def close_documents(self) -> None:

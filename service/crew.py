@@ -22,6 +22,10 @@ def _nobody() -> None:
 class Place:
     """A process's part: alone where nothing else is said."""
 
+    number: int = 1
+    """Which of the workers, from 1."""
+    shared: Path | None = None
+    """A folder that is the workers' alone, gone when they end; None where there is one process."""
     writes: bool = True
     """Whether it is the one that changes the folder and the index; a server that only reads has none."""
     counter: Path | None = None

@@ -16,6 +16,7 @@ from index.reader import READ
 from index.search import Hit, search
 from index.snapshot import Snapshot
 from index.vocabulary import Rewrite, rewrite
+from service import observing
 from service.company import Company
 from service.followup import Turn, complete
 from service.memory import Memory
@@ -135,6 +136,7 @@ def _read_all(asked: Sequence[_Asked], used: Mapping[int, str]) -> Iterator[tupl
     for index in {id(one.index): one.index for one in asked}.values():
         own = [at for at in used if asked[at].index is index]
         terms, vocabulary = index.snapshot.terms, index.snapshot.vocabulary
+        observing.encoded(len(own))
         questions = read_together([used[at] for at in own], index.encoder, terms, vocabulary)
         read = time.perf_counter()
         yield from ((at, question, read) for at, question in zip(own, questions, strict=True))

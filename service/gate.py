@@ -84,16 +84,24 @@ class Gate:
         self._least = settings.gate_min_right
         self._threshold = threshold_of(settings)
 
+    def questions(self, version: str = "") -> list[KnownQuestion]:
+        """Return the questions. Raises GateClosed, for a new `version`, when they cannot be read."""
+        try:
+            return read_questions(self._file, None)
+        except (BadQuestions, OSError) as error:
+            raise GateClosed(
+                version,
+                f"the gate's questions cannot be read: {error}; set PULLQUOTE_GATE to a file of questions, "
+                "or unset it",
+            ) from error
+
     def check(self, after: Index, before: Index | None = None) -> list[Difference]:
         """Return what becomes of the answers of `before`.
 
         Raises GateClosed when too few of those of `after` are right.
         """
         version = after.snapshot.version
-        try:
-            known = read_questions(self._file, None)
-        except (BadQuestions, OSError) as error:
-            raise GateClosed(version, f"the gate's questions cannot be read: {error}") from error
+        known = self.questions(version)
         given = replies(known, after, self._threshold)
         right = sum(one.right for one in given)
         if right < self._least * len(known):

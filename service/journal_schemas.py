@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from service.schemas import PassageOut, Request
+from service.bodies import Body
+from service.schemas import PassageOut
 
 
-class FeedbackRequest(Request):
+class FeedbackRequest(Body):
     """What somebody thinks of an answer."""
 
     question: str = Field(min_length=1)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ from service.finding import Index
 from service.gate import GateClosed, gate_of
 from service.jobs import Job, Jobs, Mode
 from service.live import FOLLOW_SECONDS, Failure, Live
+from service.metrics import Metrics
 from service.resting import Resting
 from service.watching import follow
 
@@ -64,7 +66,7 @@ class ReadOnly(Exception):
 class Keeper:
     """The one that writes: whatever changes the folder or the index of a server goes through it."""
 
-    def __init__(self, live: Live, place: Place = ALONE) -> None:
+    def __init__(self, live: Live, place: Place = ALONE, metrics: Metrics | None = None) -> None:
         """Keep the index that `live` serves; nothing begins before `open`.
 
         In a process that does not write it only opens the index.
@@ -73,6 +75,7 @@ class Keeper:
         self._live = live
         self._settings = live.settings
         self._place = place
+        self._metrics = metrics or Metrics()
         self._store = live.store
         self._seen = Seen()
         self._pace = ENCODED_PER_SECOND
@@ -138,6 +141,10 @@ class Keeper:
         """Return whether a refresh is under way."""
         return any(job.state == "running" and not job.dry_run for job in self.jobs.unfinished())
 
+    @property
+    def _waiting(self) -> int:
+        return sum(not job.dry_run for job in self.jobs.unfinished())
+
     def request_refresh(
         self, mode: Mode, *, dry_run: bool = False, only: Set[str] | None = None, key: str | None = None
     ) -> Job:
@@ -157,6 +164,7 @@ class Keeper:
             known = self.jobs.add(job, key)
             if known is job:
                 self._worker.submit(self._rehearse if dry_run else self._refresh, job)
+            self._metrics.unfinished(self._waiting)
             return known
 
     def put_document(self, document_id: str, data: bytes, wanted: Wanted) -> tuple[Status, Job | None]:
@@ -255,12 +263,15 @@ class Keeper:
                 held.__exit__(None, None, None)
 
     def _refresh(self, job: Job) -> None:
+        begun = time.monotonic()
         try:
             with self._running(job), self._held(job):
                 self._refresh_now(job)
                 self._live.last_failure = None
         finally:
             self._resting.used()
+            self._metrics.refreshed(job, time.monotonic() - begun, time.time())
+            self._metrics.unfinished(self._waiting)
 
     def _refresh_now(self, job: Job) -> None:
         self._live.take_up()  # another process may have published since

@@ -38,6 +38,8 @@ class Orders:
 
     number: int
     writes: bool
+    shared: str
+    """Path of the folder that is the workers' alone."""
     counter: str | None
     """Path of the socket at which the one that writes is handed requests."""
     settings: dict[str, Any]
@@ -55,7 +57,7 @@ class Line:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, threading.Event] = {}
         self._alone = threading.Event()
-        self._counter: Path | None = None
+        self._shared: Path | None = None
 
     def begin(self) -> Orders:
         """Return the orders. Raises EOFError when the supervisor is gone."""
@@ -64,7 +66,7 @@ class Line:
         if not line:
             raise EOFError("the supervisor is gone")
         orders = Orders(**json.loads(line)["orders"])
-        self._counter = Path(orders.counter) if orders.counter else None
+        self._shared = Path(orders.shared)
         return orders
 
     def attend(self, live: Live) -> None:
@@ -127,8 +129,8 @@ class Line:
         self._alone.set()
         for answered in [*self._waiting.values()]:
             answered.set()
-        if self._counter is not None:
-            shutil.rmtree(self._counter.parent, ignore_errors=True)
+        if self._shared is not None:
+            shutil.rmtree(self._shared, ignore_errors=True)
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(ORPHAN_SECONDS)
         os._exit(1)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 import socket
+
+import structlog
 
 WAITING_CONNECTIONS = 2048
 """Connections that may wait to be taken, as uvicorn has it; the system may allow fewer."""
 
+OTHER_FILES = 256
+"""Open files besides connections: segments, models, the jobs; connections on their way out."""
+
+log = structlog.get_logger()
+
+
+class CannotListen(OSError):
+    """The address cannot be taken; the message says why and what to do."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket bound to the address; port 0 takes a free one. Raises OSError when it cannot be had."""
+    """Return a socket bound to the address; port 0 takes a free one. Raises CannotListen."""
     family = _family(host)
     # asyncio switches delays off (TCP_NODELAY) only where the protocol is named: without, a reply in two
     # parts waits 40 ms for the receiver to confirm the first.
@@ -17,12 +33,39 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, TypeError, UnicodeError) as error:  # a name may be none that could be asked for
         listener.close()
-        raise OSError(
-            error.errno, f"cannot listen on {host}:{port} ({error.strerror}); choose another with PORT"
+        number = error.errno if isinstance(error, OSError) else None
+        reason = error.strerror if isinstance(error, OSError) else "no name of a host"
+        raise CannotListen(
+            number, f"cannot listen on {host}:{port} ({reason}); {_remedy(number, port)}"
         ) from error
     return listener
+
+
+def _remedy(number: int | None, port: int) -> str:
+    """Return what to do about an address that cannot be taken, by the number of the error."""
+    if number == errno.EADDRINUSE:
+        return "end what listens there, or set PULLQUOTE_PORT (or --port) to another one"
+    if number == errno.EACCES:
+        return f"ports below 1024 are for root: set PULLQUOTE_PORT (or --port) to another one than {port}"
+    return (
+        "set PULLQUOTE_HOST (or --host) to an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them"
+    )
+
+
+def room_for(connections: int) -> int:
+    """Return how many of so many connections there can be, the system allowing as many files as it will."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            room = max(1, soft - OTHER_FILES, soft // 2)
+            log.warning("fewer connections than max_connections: the system allows few open files", room=room)
+            return room
+    return connections
 
 
 def inherited(descriptor: int, host: str) -> socket.socket:

@@ -48,6 +48,8 @@ class Live:
         self.index: Index | None = None
         self.last_failure: Failure | None = None
         self.damage: list[str] = []
+        self.ending = False
+        """Whether the server was told to end: what is under way is answered, nothing more should come."""
         self._older: dict[str, Index] = {}
         self._pointer: tuple[int, ...] | None = None
         self._swap = threading.Lock()
@@ -119,7 +121,7 @@ class Live:
                     snapshot.take_words_of(held)
                 pairs = self.index.pairs if self.index else self._pairs()
                 index = Index(snapshot, self._encoder_of(snapshot), pairs)
-                _self_test(index, parts_are_new=self.index is None or index.encoder is not self.index.encoder)
+                self_test(index, parts_are_new=self.index is None or index.encoder is not self.index.encoder)
                 self.index = index
                 if held is None or held.version != snapshot.version:
                     log.info(
@@ -141,7 +143,7 @@ class Live:
         return open_encoder(self.store, self.settings.model, fingerprint, self.settings.runtime)
 
 
-def _self_test(index: Index, *, parts_are_new: bool) -> None:
+def self_test(index: Index, *, parts_are_new: bool) -> None:
     """Ask for a passage in its own words; raise NoIndex when they are not found in its document.
 
     Nothing is ready before this: a broken part must not look like "not found". In which place the passage

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Mount
 
 from corpus.folder import CorpusError
 from index.encoder import EncoderError
@@ -17,9 +18,12 @@ from index.manifest import SnapshotError
 from index.store import Locked, NoIndex
 from service import schemas
 from service.keeper import ReadOnly
+from service.keys import hidden
 from service.openai_errors import error_reply, speaks_openai
 
 MEDIA_TYPE = "application/problem+json"
+
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 log = structlog.get_logger()
 
@@ -93,8 +97,8 @@ def request_id(request: Request) -> str:
 
 
 def clean(text: str) -> str:
-    """Return text that can be sent as UTF-8 whatever came in."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")[:512]
+    """Return text that can be sent as UTF-8 whatever came in, without the secret of a key."""
+    return hidden(text.encode("utf-8", "backslashreplace").decode("utf-8"))[:512]
 
 
 def install(app: FastAPI) -> None:
@@ -153,7 +157,20 @@ async def _framework(request: Request, error: Exception) -> Response:
         detail = "nothing is served at this address; /docs lists what is"
     elif error.status_code == 405:
         detail = f"this address does not take {clean(request.method)}"
-    return problem(request, error.status_code, None, clean(detail), headers=headers)
+        headers = (headers or {}) | {"Allow": ", ".join(_methods(request))}
+    slug: str | None = getattr(error, "slug", None)
+    return problem(request, error.status_code, slug, clean(detail), headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that an address takes by any of its routes; the framework names the first one's."""
+    routes = [one for one in request.app.routes if not isinstance(one, Mount)]
+    found = [
+        method
+        for method in METHODS
+        if any(one.matches({**request.scope, "method": method})[0] == Match.FULL for one in routes)
+    ]
+    return found or ["GET", "HEAD"]  # a folder of files
 
 
 def unexpected(request: Request, error: Exception) -> Response:

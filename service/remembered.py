@@ -12,8 +12,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from index.fields import Wanted
-from service import answer, finding
-from service.answer import Reply
+from service import answer, finding, observing
+from service.answer import NotFound, Reply
 from service.finding import Found, Index
 from service.followup import Turn
 
@@ -32,12 +32,18 @@ def find(
     wanted = tuple(sorted((name, tuple(values)) for name, values in fields.items())) if fields else ()
     key = (question, tuple(history), top_k, tuple(documents), wanted)
     known: Found | None = index.memory.get(key)
+    seen = observing.current()
+    if seen is not None:
+        seen.asked(question)
+        seen.looked("search", hit=known is not None)
     if known is None:
         found = finding.find(
             index, question, history=history, top_k=top_k, documents=documents, fields=fields
         )
         known = replace(found, key=key)
         index.memory.put(key, known)
+        if seen is not None:
+            seen.worked("encode", "search", took=found.milliseconds)
         return known
     took = dict.fromkeys(known.milliseconds, 0.0) | {"total": (time.perf_counter() - begun) * 1000}
     return replace(known, milliseconds=took)
@@ -49,9 +55,21 @@ def settle(index: Index, found: Found, *, top_k: int = 5, threshold: float = ans
         return answer.settle(index, found, top_k=top_k, threshold=threshold)
     key: Hashable = (found.key, top_k, threshold)
     known: Reply | None = index.memory.get(key)
+    seen = observing.current()
+    if seen is not None:
+        seen.looked("answer", hit=known is not None)
     if known is None:
         known = answer.settle(index, found, top_k=top_k, threshold=threshold)
         index.memory.put(key, known)
+        if seen is not None:
+            seen.worked("read", took=known.milliseconds)
+            seen.decided(_reason(known))
         return known
+    if seen is not None:
+        seen.decided(_reason(known))
     took = dict.fromkeys(known.milliseconds, 0.0) | found.milliseconds
     return replace(known, milliseconds=took)
+
+
+def _reason(reply: Reply) -> str | None:
+    return reply.verdict.reason if isinstance(reply.verdict, NotFound) else None

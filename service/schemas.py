@@ -6,13 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.bodies import Body, Request
 from service.filters import Filter
-
-
-class Request(BaseModel):
-    """A request body; a field it does not know is an error, so that a typing mistake never passes unseen."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Turn(Request):
@@ -22,7 +17,7 @@ class Turn(Request):
     content: str = Field(max_length=20_000)
 
 
-class AskRequest(Request):
+class AskRequest(Body):
     """A question."""
 
     question: str = Field(min_length=1, description="The question, in your own words.")
@@ -196,13 +191,15 @@ class PassageReply(BaseModel):
 class CitedPlace(BaseModel):
     """The part of a citation that can be checked; the other fields of a Citation may come along."""
 
+    model_config = ConfigDict(strict=True)
+
     document_id: str = Field(max_length=1024)
     quote: str = Field(min_length=1, max_length=100_000)
     start_char: int = Field(ge=0)
     end_char: int = Field(ge=0)
 
 
-class VerifyRequest(Request):
+class VerifyRequest(Body):
     """Citations to check against the index as it is now."""
 
     citations: Annotated[list[CitedPlace], Field(min_length=1, max_length=100)]
@@ -297,14 +294,14 @@ class IndexReply(BaseModel):
     damaged: list[str] = Field(description="Snapshots that were refused, and why.")
 
 
-class ReindexRequest(Request):
+class ReindexRequest(Body):
     """How to make the index follow the folder."""
 
     mode: Literal["changed", "full"] = "changed"
     dry_run: bool = Field(default=False, description="Only say what would be done.")
 
 
-class RollbackRequest(Request):
+class RollbackRequest(Body):
     """Which version to go back to."""
 
     version: str = Field(max_length=64, description="One of `snapshots` in `/v1/index`.")

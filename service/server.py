@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -13,8 +14,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.deadlines import Patience, Timely, Watch
 from service.keeper import Keeper
-from service.listening import WAITING_CONNECTIONS, address_of, listen
+from service.keyring import say_who_may
+from service.listening import WAITING_CONNECTIONS, address_of, listen, room_for
+from service.live import Live
 from service.settings import Settings
 from service.sharing import Counted, Taking, Tally, take_waiting
 
@@ -40,8 +44,9 @@ def run(settings: Settings) -> None:
     listener = listen(settings.host, settings.port)
     open_keeper(app)
     address = address_of(listener)
+    say_who_may(settings)
     log.info("serving", address=address, docs=f"{address}/docs")
-    Gentle(app).run(sockets=[listener])
+    Gentle(app, settings).run(sockets=[listener])
 
 
 def open_keeper(app: FastAPI) -> None:
@@ -61,6 +66,7 @@ class Gentle(uvicorn.Server):
     def __init__(
         self,
         app: FastAPI,
+        settings: Settings,
         *,
         ready: Callable[[], None] = lambda: None,
         tally: Tally | None = None,
@@ -70,9 +76,21 @@ class Gentle(uvicorn.Server):
         With `tally` it is one of several that share the socket. SIGINT then ends nothing: whoever pressed
         Ctrl-C has told it to the one that supervises, too.
         """
+        watch = Watch(
+            Patience(
+                headers=settings.header_seconds,
+                body=settings.body_seconds,
+                reply=settings.reply_seconds,
+                connections=room_for(settings.max_connections),
+            )
+        )
         super().__init__(
             uvicorn.Config(
                 app,
+                # A callable that makes the protocol is all that uvicorn wants of a class here.
+                http=partial(Timely, watch=watch),  # type: ignore[arg-type]
+                ws="none",
+                timeout_keep_alive=settings.idle_seconds,  # type: ignore[arg-type]
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -82,6 +100,9 @@ class Gentle(uvicorn.Server):
                 backlog=WAITING_CONNECTIONS,
             )
         )
+        self._live: Live = app.state.live
+        self._watch = watch
+        self._watching: asyncio.Task[None] | None = None
         self._ready = ready
         self._tally = tally
         self._taking: Taking | None = None
@@ -96,6 +117,7 @@ class Gentle(uvicorn.Server):
             await super().startup([])
             self._taking = Taking(sockets[0], self._tally, self._protocol)
             self._taking.begin()
+        self._watching = asyncio.create_task(self._watch.look(self.server_state.connections))
         self._ready()
 
     def _protocol(self) -> asyncio.Protocol:
@@ -113,12 +135,14 @@ class Gentle(uvicorn.Server):
             one.close()
         if self._taking is not None:
             await self._taking.end()
-        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         if not self.force_exit:
             await asyncio.sleep(LAST_SECONDS)
         await super().shutdown(sockets)
+        if self._watching is not None:
+            self._watching.cancel()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Note a signal to end."""
         if self._tally is None or sig != signal.SIGINT:
+            self._live.ending = self._watch.ending = True
             super().handle_exit(sig, frame)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
-from pydantic.functional_validators import BeforeValidator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -14,6 +15,10 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from service.hosts import allowed_name
+from service.keys import origin_of
+from service.senders import network_of
 
 FILE = "pullquote.toml"
 
@@ -24,6 +29,11 @@ def _listed(value: object) -> object:
 
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
+Origins = Annotated[
+    Names, AfterValidator(lambda some: [one if one == "*" else origin_of(one) for one in some])
+]
+Hosts = Annotated[Names, AfterValidator(lambda some: [allowed_name(one) for one in some])]
+Networks = Annotated[Names, AfterValidator(lambda some: [network_of(one) for one in some])]
 
 
 class Settings(BaseSettings):
@@ -56,13 +66,42 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(
         default=None,
         min_length=8,
-        description="Key for changes; without one they work from this machine only.",
+        description="A key for everything, beside those that `pullquote key` makes; without one of either, "
+        "changes work from this machine only.",
     )
-    allowed_origins: Names = Field(
-        default=[], description="Web origins that may ask from a browser (CORS), separated by commas."
+    require_key: bool = Field(
+        default=False, description="Take a key for asking and reading too; else both go without."
     )
-    allowed_hosts: Names = Field(
+    allowed_origins: Origins = Field(
+        default=[],
+        description="Web origins that may ask from a browser (CORS), separated by commas; `*` for any, which "
+        "never goes for changes.",
+    )
+    allowed_hosts: Hosts = Field(
         default=[], description="Host names the server answers to, separated by commas; empty for any."
+    )
+    trusted_proxies: Networks = Field(
+        default=[],
+        description="Addresses and networks of proxies that are believed whom they speak for "
+        "(X-Forwarded-For, Forwarded, X-Forwarded-Proto), separated by commas.",
+    )
+    rate_per_minute: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Questions a minute from one address; 0: any number; unset: 60, from this machine any.",
+    )
+    rate_burst: int = Field(
+        default=20, ge=1, le=1_000_000, description="Questions that one address may ask at once."
+    )
+    key_rate_per_minute: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Questions a minute with one key; 0: any number; unset: 600, from this machine any.",
+    )
+    key_rate_burst: int = Field(
+        default=100, ge=1, le=1_000_000, description="Questions that may be asked with one key at once."
     )
     min_confidence: float | None = Field(
         default=None,
@@ -75,6 +114,29 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1, description="Largest request body.")
     max_document_bytes: int = Field(
         default=32 * 1024 * 1024, ge=1, description="Largest document; longer files are skipped."
+    )
+    max_questions: int = Field(default=16, ge=1, description="Questions that each worker works on at a time.")
+    max_waiting_questions: int = Field(
+        default=64, ge=0, description="Questions that wait for their turn; those beyond get a 503."
+    )
+    waiting_seconds: float = Field(default=3.0, gt=0, description="How long one waits before it gets a 503.")
+    max_connections: int = Field(
+        default=2048, ge=1, description="Connections of each worker; beyond, the one idle for longest goes."
+    )
+    header_seconds: float = Field(
+        default=10.0, gt=0, description="Deadline for the headers of a request; then the connection closes."
+    )
+    body_seconds: float = Field(
+        default=30.0, gt=0, description="Deadline for the body; longer where it comes at 64 KiB a second."
+    )
+    reply_seconds: float = Field(
+        default=30.0, gt=0, description="How long a reply that nobody reads is kept, then cut off."
+    )
+    idle_seconds: float = Field(
+        default=20.0, gt=0, description="How long a connection may wait for its next request."
+    )
+    frame_ancestors: Names = Field(
+        default=[], description="Web origins whose pages may show ours in a frame, separated by commas."
     )
     watch: bool = Field(
         default=False, description="Follow every change in the folder of documents by itself."
@@ -99,6 +161,17 @@ class Settings(BaseSettings):
         default="info", description="Least severe messages that are logged."
     )
     log_format: Literal["console", "json"] = Field(default="console", description="How messages are written.")
+    log_questions: bool = Field(
+        default=False, description="Write what is asked into the log, and what errors say of it."
+    )
+    metrics_public: bool = Field(
+        default=False,
+        description="Let everybody read `/metrics`; else it is for this machine and the admin key.",
+    )
+    traces: bool = Field(
+        default=False,
+        description="Send spans of requests to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names.",
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -111,3 +184,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return where settings come from, the strongest first: flags, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def unknown_variables() -> list[str]:
+    """Return the names in the environment that begin as those of settings do, and are none.
+
+    They are no error: others may have set them, such as Kubernetes for a service of that name.
+    """
+    prefix = str(Settings.model_config["env_prefix"])
+    named = {name.upper() for name in os.environ if name.upper().startswith(prefix)}
+    return sorted(named - {prefix + name.upper() for name in Settings.model_fields})

@@ -22,8 +22,9 @@ from typing import Any, NoReturn
 
 import structlog
 
-from service import logs
+from service import limits, logs
 from service.crew import SPREAD_SECONDS
+from service.keyring import say_who_may
 from service.listening import address_of, inherited, listen
 from service.process import Worker, shown
 from service.settings import Settings
@@ -107,6 +108,7 @@ class Supervisor:
         """Have `listener` answered; `folder`, which nobody else may enter, is for what the workers share."""
         self._settings = settings
         self._listener = listener
+        self._shared = str(folder)
         self._counter = None if settings.read_only else str(folder / "counter")
         self._workers = [
             Worker(number, writes=number == WRITER and not settings.read_only)
@@ -117,6 +119,7 @@ class Supervisor:
         self._tally = Tally(self._connections.fileno(), settings.workers)
         for one in self._workers:
             self._tally.clear(one.number)
+        limits.create(folder / limits.FILE)
         self._ending = asyncio.Event()
         self._failure: WorkersFailed | None = None
         self._first_ready = asyncio.Event()
@@ -134,6 +137,7 @@ class Supervisor:
         await self._either(self._first_ready)
         if not self._ending.is_set():
             address = address_of(self._listener)
+            say_who_may(self._settings)
             log.info("serving", address=address, docs=f"{address}/docs", workers=self._settings.workers)
             lives += [self._begun(one) for one in others]
         await self._ending.wait()
@@ -294,6 +298,7 @@ class Supervisor:
         return {
             "number": worker.number,
             "writes": worker.writes,
+            "shared": self._shared,
             "counter": self._counter,
             "settings": _values(self._settings),
         }

@@ -15,7 +15,7 @@ from pathlib import Path
 from service import answer, logs
 from service.app import create_app
 from service.crew import Place
-from service.exits import code_of
+from service.exits import code_of, said
 from service.finding import cores_each
 from service.line import Line
 from service.listening import inherited
@@ -37,6 +37,8 @@ def main() -> None:
     tally = Tally(int(sys.argv[3]), settings.workers, orders.number)
     os.close(int(sys.argv[3]))
     place = Place(
+        number=orders.number,
+        shared=Path(orders.shared),
         writes=orders.writes,
         counter=Path(orders.counter) if orders.counter else None,
         announce=line.announce,
@@ -46,12 +48,12 @@ def main() -> None:
         app = create_app(settings, place)
         line.attend(app.state.live)
         open_keeper(app)
-        Gentle(app, ready=line.ready, tally=tally).run(sockets=[listener])
+        Gentle(app, settings, ready=line.ready, tally=tally).run(sockets=[listener])
     except Exception as error:
         code = code_of(error)
         if code is None:
             raise
-        line.failed(str(error), code)
+        line.failed(said(error), code)
         raise SystemExit(code) from error
 
 

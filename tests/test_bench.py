@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,11 +88,16 @@ def test_the_page_loads_nothing_and_escapes_everything() -> None:
         Load("search", 1, 10.0, [1.0, 2.0], {"encode": 1.0}),
         Load("ask", 16, 20.0, [3.0], {"read": 2.0, "encode": 1.0}),
     )
+    assert bench_page.row(loads[1]) == ["ask", "16", "20.0", "3.0", "3.0", "3.0", "1.0", "–", "2.0"]
     page = bench_page.page(Measured(hostile, 3, 2, loads, 12.0, 800.0, 250.0, [hostile]))
     assert "<script" not in page and "&lt;script&gt;" in page
     inside_tags = "".join(re.findall(r"<[^>]*>", page))
     assert re.findall(r"https?:|//|href|@import|url\(", inside_tags) == []
-    assert page.count("data:image/svg+xml;base64,") == 2
+    drawn = re.findall(r"svg\+xml;base64,([^\"]+)", page)
+    assert len(drawn) == 2
+    without = tuple(replace(one, stages={}) for one in loads)
+    again = bench_page.page(Measured(hostile, 3, 2, without, 12.0, 800.0, 250.0, [hostile]))
+    assert drawn[1] not in again and drawn[0] in again, "the stages that were measured are drawn"
 
 
 @pytest.mark.slow
@@ -124,7 +130,8 @@ def test_a_server_is_measured(home: Home, start: Callable[..., Server], tmp_path
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("search", "ask"))]
     assert [row[:2] for row in rows] == [["search", "1"], ["search", "2"], ["ask", "1"], ["ask", "2"]]
-    assert "asked again" in done.stderr
+    assert all(cell != "–" for row in rows[2:] for cell in row), "every stage of an answer has its time"
+    assert "…" not in done.stdout and "asked again" in done.stderr
     without = home.run("bench", "--url", url)
     assert without.returncode == 2 and "--questions" in without.stderr
     missing = home.run("bench", "--url", f"{url}/nowhere", "--questions", asked, "--seconds", "1")

@@ -166,8 +166,9 @@ def test_misuse_ends_with_2(arguments: tuple[str, ...], named: str, home: Home) 
 )
 def test_a_wrong_setting_is_named(command: str, name: str, value: str, home: Home) -> None:
     text = said(home.run(*command.split(), **{name: value}), 2)
-    # One line says what is wrong, one where settings are described.
-    assert text.startswith(f"setting {name}: ") and text.count("\n") == 2
+    # One line says what is wrong, what was seen, and what to do.
+    assert text.startswith(f"PULLQUOTE_{name.upper()} is '{value}': ") and text.count("\n") == 1
+    assert f"set PULLQUOTE_{name.upper()} (or `{name}` in pullquote.toml) to " in text
 
 
 @pytest.mark.parametrize("content", [b"host = = 3", b"hots = '::1'", b"\xff"])

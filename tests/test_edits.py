@@ -328,8 +328,16 @@ BAD = {
     "a.md.bak": "extension",
     "a.md%20": "extension",
     "md": "extension",
-    "a.md/raw": "extension",
 }
+
+
+@pytest.mark.parametrize("part", ["raw", "text"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST", "OPTIONS"])
+def test_parts_of_a_document_are_only_read(method: str, part: str, request_: Checked) -> None:
+    reply = request_(method, f"/v1/documents/a.md/{part}")
+    assert (reply.status_code, reply.headers["allow"]) == (405, "GET")
+    whole = request_("POST", "/v1/documents/a.md")
+    assert (whole.status_code, whole.headers["allow"]) == (405, "DELETE, GET, PUT")
 
 
 @pytest.mark.parametrize("path", BAD)

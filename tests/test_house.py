@@ -19,7 +19,7 @@ ROOMS = ("corpus", "index", "service")
 
 PEOPLE = {
     *("anyio", "fastapi", "fastapi_offline", "pydantic", "pydantic_settings", "starlette", "uvicorn"),
-    *("rich", "structlog", "typer"),
+    *("opentelemetry", "prometheus_client", "rich", "structlog", "typer"),
 }
 BUILDING = {"onnx", "onnxscript", "safetensors", "sentence_transformers", "sklearn", "torch", "transformers"}
 NUMBERS = {"faiss", "numpy", "onnxruntime", "openvino", "scipy", "Stemmer", "tokenizers"}
@@ -37,6 +37,8 @@ DOORS = {
     "faiss": {"index/cells.py", "index/vectors.py"},
     "onnxruntime": {"index/graphs.py"},
     "openvino": {"index/openvino_graphs.py"},
+    "opentelemetry": {"service/observer.py", "service/tracing.py"},
+    "prometheus_client": {"service/exposition.py"},
     "tokenizers": {"index/cross_encoder.py", "index/tokens.py"},
     **{library: {"index/export.py"} for library in BUILDING},
     "onnx": {"index/shared_weights.py"},

@@ -673,7 +673,7 @@ def one_line(home: Home, *arguments: str, **settings: object) -> tuple[int, str]
 def test_a_missing_corpus_is_said_in_one_line(library: Home, tmp_path: Path) -> None:
     code, said = one_line(Home(tmp_path, library.encoder))
     assert code == 2 and said.count("\n") == 1
-    assert "corpus folder" in said and "set CORPUS" in said
+    assert "corpus folder" in said and "set PULLQUOTE_CORPUS" in said
 
 
 def test_a_taken_port_is_said_in_one_line(home: Home) -> None:

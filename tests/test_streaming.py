@@ -20,6 +20,7 @@ import pytest
 from fastapi import Request
 
 from index.encoder import EncoderError
+from service.admission import Admission
 from service.answer import settle
 from service.doors import streaming
 from service.doors.streaming import Stages
@@ -192,6 +193,8 @@ def sent(index: Index, stages: Stages, *, leaves_after: int | None = None) -> by
     """Return what is sent for a question; the client leaves after so many parts, or stays."""
     parts: list[bytes] = []
 
+    gate = Admission(at_once=1, waiting=0, seconds=1)
+
     async def served() -> None:
         left = asyncio.Event()
 
@@ -206,8 +209,10 @@ def sent(index: Index, stages: Stages, *, leaves_after: int | None = None) -> by
 
         scope: Any = {"type": "http", "method": "POST", "path": "/v1/ask", "headers": [], "state": {}}
         scope |= {"scheme": "http", "server": ("localhost", 80), "query_string": b""}
-        made = streaming.staged(Request(scope), index.snapshot, DEVELOPER, stages, explain=False)
+        turn = await gate.enter(receive)
+        made = streaming.staged(Request(scope), index.snapshot, DEVELOPER, stages, turn, explain=False)
         await made(scope, receive, send)
+        assert gate.under_way == 0
         # Whatever had been begun would go on here.
         await asyncio.sleep(0.3)
 
@@ -277,6 +282,7 @@ def test_nothing_is_read_for_who_has_left(index: Index) -> None:
         return settle(index, found)
 
     async def leave_at_once() -> list[Any]:
+        gate = Admission(at_once=1, waiting=0, seconds=1)
         parts: list[Any] = []
 
         async def receive() -> Reply:
@@ -287,10 +293,11 @@ def test_nothing_is_read_for_who_has_left(index: Index) -> None:
             parts.append(message)
 
         scope: Any = {"type": "http", "method": "POST", "path": "/v1/ask", "headers": [], "state": {}}
-        made = streaming.staged(
-            Request(scope), index.snapshot, DEVELOPER, Stages(slowly, reading), explain=False
-        )
+        stages = Stages(slowly, reading)
+        turn = await gate.enter(receive)
+        made = streaming.staged(Request(scope), index.snapshot, DEVELOPER, stages, turn, explain=False)
         await made(scope, receive, send)
+        assert gate.under_way == 0
         await asyncio.sleep(0.4)
         return parts
 

@@ -77,7 +77,7 @@ def bench(
 def _show(done: Measured) -> None:
     from service.bench_page import COLUMNS, facts, row
 
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # as wide as a terminal at least is
     for name in COLUMNS:
         table.add_column(name, justify="left" if name == COLUMNS[0] else "right")
     for load in done.loads:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
 from service import logs
-from service.exits import FOUND, MISUSE, NOTHING, code_of
+from service.exits import FOUND, MISUSE, NOTHING, code_of, said
 from service.filters import AT_TERMINAL, is_pair
-from service.settings import FILE, Settings
+from service.misconfigured import problems_of
+from service.settings import Settings
 
 # Without emoji: `:x:` in a document is what it says, not a picture.
 out = Console(soft_wrap=True, highlight=False, emoji=False)
@@ -54,14 +54,9 @@ def settings_of(**flags: Any) -> Settings:
     """Return the settings with the given flags on top; exit 2 where one is wrong."""
     try:
         settings = Settings(**{name: value for name, value in flags.items() if value is not None})
-    except ValidationError as error:
-        for one in error.errors():
-            name = ".".join(map(str, one["loc"]))
-            err.print(f"setting {escape(name)}: {escape(one['msg'])}")
-        err.print(f"see docs/settings.md; settings come from PULLQUOTE_* and {FILE}")
-        raise typer.Exit(MISUSE) from error
-    except (OSError, ValueError) as error:
-        err.print(f"{FILE} cannot be read: {escape(str(error))}")
+    except (OSError, ValueError) as error:  # what pydantic raises is a ValueError, too
+        for seen, remedy in problems_of(error):
+            err.print(f"[red]{escape(seen)}[/red]; {escape(remedy)}")
         raise typer.Exit(MISUSE) from error
     logs.configure(settings)
     return settings
@@ -76,7 +71,7 @@ def explained() -> Iterator[None]:
         code = code_of(error)
         if code is None:
             raise
-        err.print(f"[red]{escape(str(error))}[/red]")
+        err.print(f"[red]{escape(said(error))}[/red]")
         raise typer.Exit(code) from error
 
 

@@ -15,6 +15,7 @@ from index.encoder import EncoderError
 from index.models import encoder_folder
 from index.store import NoIndex, Store
 from service.commands.options import MISUSE, Corpus, Data, Model, err, explained, out, settings_of
+from service.listening import listen
 from service.settings import Settings
 
 
@@ -37,9 +38,17 @@ def serve(
         host=host, port=port, workers=workers, corpus=corpus, data=data, model=model, watch=watch
     )
     with explained():
+        if settings.gate is not None:
+            from service.gate import Gate
+
+            Gate(settings, settings.gate).questions()  # read again for every new snapshot
         if not _has_index(settings):
             if settings.read_only:
-                raise NoIndex(f"{settings.data} holds no index, and a server that only reads makes none")
+                raise NoIndex(
+                    f"{settings.data} holds no index, and a server that only reads makes none; "
+                    "set PULLQUOTE_READ_ONLY=false, or PULLQUOTE_DATA to the folder of the one that writes"
+                )
+            listen(settings.host, settings.port).close()  # before it has taken its time
             _build_aside(settings)
     with explained():
         if settings.workers > 1:

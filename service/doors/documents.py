@@ -11,14 +11,14 @@ from pydantic import Field
 from starlette.responses import Response
 
 from index.snapshot import Snapshot
-from service import schemas
+from service import bodies, schemas
 from service.doors.replies import json_reply, problems, take_index
 from service.problems import Refused, invalid
 
 router = APIRouter(tags=["documents"])
 
 
-class ListQuery(schemas.Request):
+class ListQuery(bodies.Request):
     """Which part of the list."""
 
     cursor: str | None = Field(default=None, max_length=2048, description="`next_cursor` of the page before.")
@@ -70,7 +70,7 @@ async def get_text(request: Request, document_id: str) -> Response:
 
 
 @router.get(
-    "/v1/documents/{document_id:document_id}",
+    "/v1/documents/{document_id:whole_id}",
     response_model=schemas.DocumentOut,
     responses=problems(404, 422, 503),
     operation_id="getDocument",

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -19,8 +19,7 @@ from starlette.responses import Response
 
 from corpus.editing import BadId, PreconditionFailed, Taken, Wanted, read_document
 from corpus.formats import MEDIA_TYPES, SUFFIXES
-from service import schemas
-from service.access import require_admin
+from service import bodies, schemas
 from service.doors.replies import changing, json_reply, keeper_of, live_of, problems, take_index
 from service.jobs import Job
 from service.problems import Refused
@@ -38,7 +37,7 @@ Done = TypeVar("Done")
 TAG = re.compile(r'(W/)?"([^"]*)"')
 
 
-class ChangeQuery(schemas.Request):
+class ChangeQuery(bodies.Request):
     """How long a change is to be waited for."""
 
     wait: bool = Field(
@@ -47,15 +46,15 @@ class ChangeQuery(schemas.Request):
 
 
 @router.put(
-    "/v1/documents/{document_id:document_id}",
+    "/v1/documents/{document_id:whole_id}",
     response_model=schemas.ChangeReply,
     responses=problems(400, 401, 403, 409, 412, 413, 415, 422, 428, 503, 507)
     | {201: {"model": schemas.ChangeReply, "description": "Created."}},
-    dependencies=[Depends(require_admin)],
     operation_id="putDocument",
     openapi_extra={
         "requestBody": {
-            "required": True,
+            "required": False,
+            "description": "The document as it is; without a body it is an empty one.",
             "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
         }
     },
@@ -75,10 +74,9 @@ async def put_document(
 
 
 @router.delete(
-    "/v1/documents/{document_id:document_id}",
+    "/v1/documents/{document_id:whole_id}",
     response_model=schemas.ChangeReply,
     responses=problems(400, 401, 403, 404, 409, 412, 413, 422, 428, 503, 507),
-    dependencies=[Depends(require_admin)],
     operation_id="deleteDocument",
 )
 async def delete_document(

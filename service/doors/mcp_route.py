@@ -11,10 +11,11 @@ from anyio.abc import TaskGroup, TaskStatus
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.access import LOCAL_NAMES
+from service.admission import Admission
 from service.doors.tools import Desk
+from service.hosts import is_own, name_in
 from service.problems import Refused
 from service.settings import Settings
 
@@ -24,12 +25,19 @@ HEADERS = ("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name")
 """What the protocol adds to a request, and what a browser asks leave for."""
 
 
+CALL = b"tools/call"
+"""Stands in the body of every call of a tool; where it stands for something else, the gate is no harm."""
+
+
 class McpRoute:
     """Speaks the protocol at /mcp while `open`. Host names are checked for every address, in the envelope."""
 
-    def __init__(self, desk: Desk) -> None:
-        """Answer from the Index that `desk.live` has in use."""
+    path = PATH
+
+    def __init__(self, desk: Desk, gate: Admission) -> None:
+        """Answer from the Index that `desk.live` has in use, tools being called through `gate`."""
         self._desk = desk
+        self._gate = gate
         self._group: TaskGroup | None = None
         self._app: ASGIApp | None = None
         self._starting = anyio.Lock()
@@ -54,7 +62,21 @@ class McpRoute:
         """Serve one request. Raises Refused for one from a foreign page."""
         _check_origin(Headers(scope=scope), self._desk.live.settings)
         app = self._app or await self._start()
-        await app(scope, receive, send)
+        body, left = await _body(receive)
+        if left:
+            return
+        again = _again(body, receive)
+        if CALL not in body:
+            await app(scope, again, send)
+            return
+        turn = await self._gate.enter(receive)
+
+        async def sent(message: Message) -> None:
+            turn.leave()  # the reply is made, and may be read as slowly as anyone likes
+            await send(message)
+
+        with turn:
+            await app(scope, again, sent)
 
     async def _start(self) -> ASGIApp:
         async with self._starting:
@@ -72,6 +94,32 @@ class McpRoute:
             await anyio.sleep_forever()
 
 
+async def _body(receive: Receive) -> tuple[bytes, bool]:
+    """Return the body, and whether the client has left before its end."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b"", True
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts), False
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return what gives the body as if it had not been read, then what comes after it."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
 def _load() -> Callable[[Desk], AbstractAsyncContextManager[ASGIApp]]:
     """Return what runs the protocol's application."""
     from service.doors.mcp import over_http
@@ -86,16 +134,13 @@ def _check_origin(headers: Headers, settings: Settings) -> None:
     to be a name of this machine, or one of those that the settings allow.
     """
     origin = headers.get("origin")
-    if origin is None or origin in settings.allowed_origins:
+    if origin is None or {origin, "*"} & {*settings.allowed_origins}:
         return
-    host = headers.get("host", "")
     try:
-        name = urlsplit(f"//{host}").hostname or ""
-        at_home = urlsplit(origin).netloc == host
+        at_home = urlsplit(origin).netloc == headers.get("host", "")
     except ValueError:  # an address that is none
-        name, at_home = "", False
-    own = (*LOCAL_NAMES, *(one.lower() for one in settings.allowed_hosts))
-    if not at_home or name not in own:
+        at_home = False
+    if not at_home or not is_own(name_in(headers), settings.allowed_hosts):
         raise Refused(
             403,
             "foreign-origin",

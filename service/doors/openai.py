@@ -15,9 +15,10 @@ from starlette.responses import Response
 
 from service import openai_replies, schemas
 from service import openai_schemas as oai
+from service.admission import CLIENT_LEFT, admitted
 from service.doors import streaming
 from service.doors.openai_asking import asked_of, chat_events, response_events, unsupported
-from service.doors.replies import TEXTS, json_reply, take_index
+from service.doors.replies import OF_BODIES, TEXTS, json_reply, take_index
 from service.finding import Index
 from service.problems import Refused
 
@@ -25,9 +26,6 @@ router = APIRouter(tags=["openai"])
 
 AT_ONCE = 32
 """Texts embedded before it is looked whether somebody still waits, and others have their turn."""
-
-CLIENT_LEFT = 499
-"""Status in the log where nobody waits for the reply any more."""
 
 NO_TOOLS = "there is no model here that could use tools"
 ONE_WAY = "the answer is a quotation; it comes as plain text"
@@ -38,7 +36,8 @@ NO_MEMORY = "nothing is stored here; send the messages before the question along
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of a route's errors."""
     return {
-        status: {"description": TEXTS[status], "model": oai.ErrorReply} for status in (400, 500, *statuses)
+        status: {"description": TEXTS[status], "model": oai.ErrorReply}
+        for status in (400, 500, *statuses, *(OF_BODIES if 413 in statuses else ()))
     }
 
 
@@ -67,10 +66,12 @@ async def post_chat(request: Request, body: oai.ChatRequest) -> Response:
         }
     )
     asked = asked_of(request, body.messages, "messages")
+    turn = await admitted(request)
     if not body.stream:
-        return _reply(openai_replies.chat_reply(await run_in_threadpool(asked.run)))
+        with turn:
+            return _reply(openai_replies.chat_reply(await run_in_threadpool(asked.run)))
     with_usage = bool(body.stream_options and body.stream_options.include_usage)
-    return streaming.events(chat_events(request, asked, with_usage=with_usage))
+    return streaming.events(chat_events(request, asked, turn, with_usage=with_usage), turn)
 
 
 @router.post(
@@ -96,9 +97,11 @@ async def post_response(request: Request, body: oai.ResponsesRequest) -> Respons
     )
     said = [oai.Message(role="user", content=body.input)] if isinstance(body.input, str) else body.input
     asked = asked_of(request, said, "input")
+    turn = await admitted(request)
     if not body.stream:
-        return _reply(openai_replies.response_reply(await run_in_threadpool(asked.run)))
-    return streaming.events(response_events(request, asked))
+        with turn:
+            return _reply(openai_replies.response_reply(await run_in_threadpool(asked.run)))
+    return streaming.events(response_events(request, asked, turn), turn)
 
 
 @router.post(
@@ -120,14 +123,15 @@ async def post_embeddings(request: Request, body: oai.EmbeddingsRequest) -> Resp
             "dimensions": (body.dimensions not in (None, length), f"vectors have {length} dimensions here"),
         }
     )
-    counts = await run_in_threadpool(lambda: [encoder.count_tokens(one) for one in texts])
-    _check_window(counts, encoder.export.window)
     vectors: list[list[float]] = []
-    for begin in range(0, len(texts), AT_ONCE):
-        if begin and await request.is_disconnected():
-            return Response(status_code=CLIENT_LEFT)
-        encodings = await run_in_threadpool(encoder.encode_documents, texts[begin : begin + AT_ONCE])
-        vectors += [one.vector.tolist() for one in encodings]
+    with await admitted(request):
+        counts = await run_in_threadpool(lambda: [encoder.count_tokens(one) for one in texts])
+        _check_window(counts, encoder.export.window)
+        for begin in range(0, len(texts), AT_ONCE):
+            if begin and await request.is_disconnected():
+                return Response(status_code=CLIENT_LEFT)
+            encodings = await run_in_threadpool(encoder.encode_documents, texts[begin : begin + AT_ONCE])
+            vectors += [one.vector.tolist() for one in encodings]
     packed = body.encoding_format == "base64"
     return json_reply(
         oai.EmbeddingsReply(

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service import openai_replies, schemas, wire
 from service import openai_schemas as oai
+from service.admission import Turn as Admitted
 from service.answer import Reply
 from service.doors.feedback import journal_of
 from service.doors.replies import live_of, take_index
@@ -105,11 +106,14 @@ def _response_event(event: oai.StreamEvent) -> bytes:
     return format_sse_event(event=event.type, data_str=event.model_dump_json(by_alias=True, exclude=unsent))
 
 
-async def chat_events(request: Request, asked: Asked, *, with_usage: bool) -> AsyncIterator[bytes]:
+async def chat_events(
+    request: Request, asked: Asked, turn: Admitted, *, with_usage: bool
+) -> AsyncIterator[bytes]:
     """Yield a chat completion in chunks, the first before anything is searched."""
     yield _chunk_event(openai_replies.first_chunk(asked.begun))
     try:
-        answered = await _answered(asked)
+        with turn:
+            answered = await _answered(asked)
     except Exception as error:  # the reply has begun: what went wrong can only be said in it
         yield format_sse_event(data_str=_failure(request, error).model_dump_json())
         return
@@ -120,13 +124,14 @@ async def chat_events(request: Request, asked: Asked, *, with_usage: bool) -> As
     yield format_sse_event(data_str="[DONE]")
 
 
-async def response_events(request: Request, asked: Asked) -> AsyncIterator[bytes]:
+async def response_events(request: Request, asked: Asked, turn: Admitted) -> AsyncIterator[bytes]:
     """Yield a response as the events of its coming about, the first before anything is searched."""
     first = openai_replies.first_events(asked.begun)
     for event in first:
         yield _response_event(event)
     try:
-        answered = await _answered(asked)
+        with turn:
+            answered = await _answered(asked)
     except Exception as error:  # the reply has begun: what went wrong can only be said in it
         failed = _failure(request, error).error
         yield _response_event(

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from index.snapshot import Snapshot
 from service.doors.replies import live_of, problems, take_index
+from service.doors.safety import ASKING, DESCRIBING, STRICT, page_headers
 from service.problems import Refused
 
 router = APIRouter(include_in_schema=False)
@@ -27,23 +28,14 @@ TYPES = {
     "demo.css": "text/css",
     "journal.js": "text/javascript",
     "journal.css": "text/css",
+    "docs.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
+HTML = "text/html; charset=utf-8"
 WIDGET = Path(__file__).parent.parent / "widget/widget.js"
 
 WIDGET_HEADERS = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 """A page anywhere may load the file, as a module and under its own isolation; asking is another matter."""
-
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
-    "Referrer-Policy": "no-referrer",
-}
-
-START_HEADERS = HEADERS | {
-    "Content-Security-Policy": HEADERS["Content-Security-Policy"]
-    + "; connect-src 'self'; img-src 'self'; trusted-types 'none'"
-}
 
 ARTICLE = "pytorch-vs-tensorflow.md"
 ARTICLE_QUESTIONS = (
@@ -90,6 +82,19 @@ documents hold no answer, it says so. Nothing is made up, because nothing is wri
 </html>
 """
 
+DESCRIPTION = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Pullquote: the interface</title>
+<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/static-offline-docs/swagger-ui.css">
+<div id="swagger-ui"></div>
+<script src="/static-offline-docs/swagger-ui-bundle.js"></script>
+<script src="/assets/docs.js"></script>
+</html>
+"""
+
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -113,7 +118,7 @@ def get_start(request: Request) -> Response:
         # Inside the quotes of a shell's word and of a JSON text, so none of theirs may be in it.
         question=escape(questions[0]) if questions and questions[0].isascii() else "Who wrote this?",
     )
-    return Response(page, media_type="text/html; charset=utf-8", headers=START_HEADERS)
+    return Response(page, media_type=HTML, headers=_headers(request, ASKING))
 
 
 def _suggested(snapshot: Snapshot) -> tuple[str, ...]:
@@ -130,11 +135,21 @@ def _suggested(snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(found)
 
 
+@router.get("/docs")
+def get_description(request: Request) -> Response:
+    """Show the interface, its files with it: whoever reads it may have no other network."""
+    return Response(DESCRIPTION, media_type=HTML, headers=_headers(request, DESCRIBING))
+
+
+def _headers(request: Request, policy: str) -> dict[str, str]:
+    return page_headers(policy, live_of(request).settings.frame_ancestors)
+
+
 @router.get("/journal")
-def get_journal() -> Response:
+def get_journal(request: Request) -> Response:
     """Show administrators what the documents lack. The page holds none of it: it is the same for all."""
     page = (ASSETS / "journal.html").read_bytes()
-    return Response(page, media_type="text/html; charset=utf-8", headers=START_HEADERS)
+    return Response(page, media_type=HTML, headers=_headers(request, ASKING))
 
 
 @router.get("/documents/{document_id:document_id}", responses=problems(404, 503))
@@ -151,7 +166,7 @@ def get_page(request: Request, document_id: str) -> Response:
         # A carriage return as it stands would be normalized away, and every place behind it moved.
         text="\n" + escape(snapshot.text(number)).replace("\r", "&#13;"),
     )
-    return Response(page, media_type="text/html; charset=utf-8", headers=HEADERS)
+    return Response(page, media_type=HTML, headers=_headers(request, STRICT))
 
 
 @router.get("/assets/{name}")

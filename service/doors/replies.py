@@ -32,7 +32,14 @@ class DocumentId(Convertor[str]):
         return value
 
 
+class WholeId(DocumentId):
+    """An id that ends the address; what ends in `/text` or `/raw` asks for a part of another document."""
+
+    regex = r"(?s:(?!.*/(?:text|raw)\Z).*)"
+
+
 register_url_convertor("document_id", DocumentId())
+register_url_convertor("whole_id", WholeId())
 
 
 def live_of(request: Request) -> Live:
@@ -76,19 +83,25 @@ def json_reply(
 TEXTS = {
     304: "Not modified.",
     400: "The request cannot be read.",
-    401: "The admin key is missing or wrong.",
-    403: "Not allowed from there.",
+    401: "A key is missing, or is not valid.",
+    403: "Not allowed from there, or with this key.",
     404: "There is no such thing.",
     412: "The document is not in the state that If-Match or If-None-Match ask for.",
-    415: "The Content-Type is not that of the id's extension.",
+    408: "The body did not come in time.",
+    415: "The body is packed, or its Content-Type is not that of the id's extension.",
     428: "This server wants If-Match or If-None-Match.",
     507: "The disk is full.",
     409: "It cannot be done in its present state.",
     413: "The body is too large.",
+    429: "Too many requests; `Retry-After` says when to try again.",
     422: "The request is not valid; `errors` says where.",
     500: "Something broke.",
     503: "A part is broken or not ready.",
 }
+
+
+OF_BODIES = (408, 415)
+"""What may come of a body, as 413 may."""
 
 
 @contextmanager
@@ -110,5 +123,5 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": TEXTS[status]} | ({} if status == 304 else {"content": content})
-        for status in sorted({400, 500, *statuses})
+        for status in sorted({400, 500, *statuses, *(OF_BODIES if 413 in statuses else ())})
     }

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from corpus.document import Span
 from index.snapshot import Snapshot
-from service import __version__, schemas, wire
+from service import __version__, bodies, schemas, wire
+from service.admission import admitted
 from service.answer import Reply
 from service.doors import streaming
 from service.doors.feedback import journal_of
@@ -29,7 +30,7 @@ from service.threshold import threshold_of
 router = APIRouter(tags=["ask"])
 
 
-class AskQuery(schemas.Request):
+class AskQuery(bodies.Request):
     """A question in the address, so that replies can be cached."""
 
     q: str = Field(min_length=1, description="The question.")
@@ -70,11 +71,13 @@ async def post_ask(request: Request, body: schemas.AskRequest) -> Response:
         return note(settle(index, found, top_k=top_k, threshold=threshold))
 
     stages = streaming.Stages(finding, settling)
+    turn = await admitted(request)
     if streaming.is_wanted(request):
-        return streaming.staged(request, index.snapshot, body.question, stages, explain=body.explain)
-    return await run_in_threadpool(
-        lambda: _replied(index.snapshot, body.question, stages.run(), explain=body.explain)
-    )
+        return streaming.staged(request, index.snapshot, body.question, stages, turn, explain=body.explain)
+    with turn:
+        return await run_in_threadpool(
+            lambda: _replied(index.snapshot, body.question, stages.run(), explain=body.explain)
+        )
 
 
 @router.get(
@@ -100,12 +103,16 @@ async def get_ask(request: Request, query: Annotated[AskQuery, Query()]) -> Resp
         finding, lambda found: note(settle(index, found, top_k=top_k, threshold=threshold))
     )
     if streaming.is_wanted(request):
-        return streaming.staged(request, index.snapshot, query.q, stages, explain=False)
+        turn = await admitted(request)
+        return streaming.staged(request, index.snapshot, query.q, stages, turn, explain=False)
     tag = _tag(index.snapshot.version, threshold, query.q, top_k, query.documents, query.field)
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept"}
     if _matches(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
-    return await run_in_threadpool(lambda: _replied(index.snapshot, query.q, stages.run(), headers=headers))
+    with await admitted(request):
+        return await run_in_threadpool(
+            lambda: _replied(index.snapshot, query.q, stages.run(), headers=headers)
+        )
 
 
 @router.get(
@@ -127,7 +134,8 @@ async def get_search(request: Request, query: Annotated[AskQuery, Query()]) -> R
         found = find(index, query.q, top_k=top_k, documents=query.documents, fields=fields)
         return json_reply(wire.search_reply(index.snapshot, query.q, found))
 
-    return await run_in_threadpool(searched)
+    with await admitted(request):
+        return await run_in_threadpool(searched)
 
 
 @router.post(

@@ -12,9 +12,11 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from index.snapshot import Snapshot
 from service import schemas, wire
+from service.admission import Turn
 from service.answer import Reply
 from service.finding import Found
 from service.problems import told
@@ -70,20 +72,37 @@ def _weight(parameters: list[str]) -> float:
         return 0.0
 
 
-def staged(request: Request, snapshot: Snapshot, question: str, stages: Stages, *, explain: bool) -> Response:
+def staged(
+    request: Request, snapshot: Snapshot, question: str, stages: Stages, turn: Turn, *, explain: bool
+) -> Response:
     """Return a reply of the events `passages`, `answer` and `done`; or `error`, whose data is a problem."""
-    reply = events(_stages(request, snapshot, question, stages, explain=explain))
+    reply = events(_stages(request, snapshot, question, stages, turn, explain=explain), turn)
     reply.headers["Vary"] = "Accept"
     return reply
 
 
-def events(content: AsyncIterator[bytes]) -> Response:
-    """Return a reply of events that were formatted already; when the client leaves, no more are asked for."""
-    return EventSourceResponse(kept_alive(content), headers=HEADERS)
+class _Events(EventSourceResponse):
+    """Events of a question, whose turn ends with them even where none was asked for."""
+
+    def __init__(self, content: AsyncIterator[bytes], turn: Turn) -> None:
+        super().__init__(kept_alive(content), headers=HEADERS)
+        self._turn = turn
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._turn:
+            await super().__call__(scope, receive, send)
+
+
+def events(content: AsyncIterator[bytes], turn: Turn) -> Response:
+    """Return a reply of events that were formatted already; when the client leaves, no more are asked for.
+
+    `content` should leave `turn` once all is worked on: the reader may take its time.
+    """
+    return _Events(content, turn)
 
 
 async def _stages(
-    request: Request, snapshot: Snapshot, question: str, stages: Stages, *, explain: bool
+    request: Request, snapshot: Snapshot, question: str, stages: Stages, turn: Turn, *, explain: bool
 ) -> AsyncIterator[bytes]:
     """Yield the events of one question."""
     number = 0
@@ -97,6 +116,7 @@ async def _stages(
         found = await run_in_threadpool(stages.finding)
         yield event("passages", _json(wire.search_reply(snapshot, question, found)))
         reply = await run_in_threadpool(stages.settling, found)
+        turn.leave()
         whole = wire.ask_reply(snapshot, question, reply, explain=explain)
         decided = AnswerStage(
             status=whole.status,

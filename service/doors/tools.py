@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from service import schemas, wire
+from service import bodies, schemas, wire
 from service.doors.documents import ListQuery, list_page
 from service.doors.rest import verdict
 from service.finding import Index
@@ -27,7 +27,7 @@ class ToolError(Exception):
     """A call that cannot be served as it is; its message is meant for whoever called."""
 
 
-class SearchArguments(schemas.Request):
+class SearchArguments(bodies.Request):
     """What to look for, and where."""
 
     question: str = Field(min_length=1, description="What to look for, as a question or in a few words.")
@@ -46,7 +46,7 @@ class AskArguments(SearchArguments):
     )
 
 
-class PassageArguments(schemas.Request):
+class PassageArguments(bodies.Request):
     """Which passage."""
 
     passage_id: str = Field(
@@ -54,7 +54,7 @@ class PassageArguments(schemas.Request):
     )
 
 
-class VerifyArguments(schemas.Request):
+class VerifyArguments(bodies.Request):
     """A quotation, and where it is said to stand."""
 
     document_id: str = Field(max_length=1024)

@@ -108,6 +108,11 @@ export class PullQuote extends Base {
     return new URL(this.getAttribute("src") || new URL(import.meta.url).origin, document.baseURI).href.replace(/\/+$/, "");
   }
 
+  /** The publishable key that goes along, if the page has one. */
+  get #pass(): string | null {
+    return this.getAttribute("key");
+  }
+
   async #ask(question: string, history: Turn[]): Promise<void> {
     if (!question || !this.#root || !this.#tell("ask", { question })) return;
     this.#asking?.abort();
@@ -155,7 +160,7 @@ export class PullQuote extends Base {
           card.replaceChildren(answerCard(given, passages, { ...around, rated: false }));
         },
       };
-      const reply = await ask(this.#server, question, history.slice(-REMEMBERED), stages, asking.signal);
+      const reply = await ask(this.#server, this.#pass, question, history.slice(-REMEMBERED), stages, asking.signal);
       if (!card.parentNode) return;
       keep(reply.answer?.text);
       this.#settle(card, question, reply, history, around);
@@ -214,7 +219,7 @@ export class PullQuote extends Base {
       },
       rate: (given, good) => void this.#rate(server, { question, ...given, good }),
       ownAddress: (id) => {
-        const known = this.#addresses.get(id) ?? ownAddress(server, id);
+        const known = this.#addresses.get(id) ?? ownAddress(server, this.#pass, id);
         this.#addresses.set(id, known);
         return known;
       },
@@ -222,7 +227,7 @@ export class PullQuote extends Base {
   }
 
   async #rate(server: string, rating: object): Promise<void> {
-    if ((await rate(server, rating).catch(() => 0)) !== 404) return;
+    if ((await rate(server, this.#pass, rating).catch(() => 0)) !== 404) return;
     // A server without a place for them is not asked again, and nobody is asked for nothing.
     this.#rated = false;
     for (const one of this.#root!.querySelectorAll("[data-thumb]")) one.remove();

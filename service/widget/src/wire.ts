@@ -42,7 +42,7 @@ export interface Turn {
   content: string;
 }
 
-export type Kind = "offline" | "busy" | "server" | "refused";
+export type Kind = "offline" | "busy" | "server" | "refused" | "denied";
 
 /** Why there is no reply. */
 export class Failure extends Error {
@@ -65,13 +65,14 @@ export interface Stages {
 /** Return the reply to a question, telling its stages as they come. Throws Failure, or AbortError. */
 export async function ask(
   server: string,
+  key: string | null,
   question: string,
   history: Turn[],
   stages: Stages,
   signal: AbortSignal,
 ): Promise<Reply> {
   try {
-    const reply = await post(`${server}/v1/ask`, { question, history }, signal);
+    const reply = await post(`${server}/v1/ask`, key, { question, history }, signal);
     if (!reply.ok) throw await refusal(reply);
     if (!reply.headers.get("content-type")?.startsWith("text/event-stream")) return checked(await reply.json());
     return checked(await streamed(reply, stages));
@@ -83,15 +84,15 @@ export async function ask(
 }
 
 /** Send a thumb; return the status that came back. */
-export async function rate(server: string, rating: object): Promise<number> {
-  const reply = await post(`${server}/v1/feedback`, rating);
+export async function rate(server: string, key: string | null, rating: object): Promise<number> {
+  const reply = await post(`${server}/v1/feedback`, key, rating);
   return reply.status;
 }
 
 /** Return the address that a document gives itself in its front matter (`url` or `source`), if it is on the web. */
-export async function ownAddress(server: string, id: string): Promise<URL | null> {
+export async function ownAddress(server: string, key: string | null, id: string): Promise<URL | null> {
   const path = id.split("/").map(encodeURIComponent).join("/");
-  const reply = await fetch(`${server}/v1/documents/${path}`, { credentials: "omit" });
+  const reply = await fetch(`${server}/v1/documents/${path}`, { headers: keyed(key), credentials: "omit" });
   const fields = reply.ok ? (await reply.json()).fields : null;
   return webAddress(fields?.url?.[0] ?? fields?.source?.[0]);
 }
@@ -106,10 +107,13 @@ export function webAddress(address: unknown, base?: string): URL | null {
   }
 }
 
-function post(address: string, body: object, signal?: AbortSignal): Promise<Response> {
+/** Return the field that a publishable key is sent in; without one nothing is. */
+const keyed = (key: string | null): Record<string, string> => (key ? { "X-API-Key": key } : {});
+
+function post(address: string, key: string | null, body: object, signal?: AbortSignal): Promise<Response> {
   return fetch(address, {
     method: "POST",
-    headers: { "Content-Type": "application/json", Accept: "text/event-stream, application/json;q=0.9" },
+    headers: { ...keyed(key), "Content-Type": "application/json", Accept: "text/event-stream, application/json;q=0.9" },
     body: JSON.stringify(body),
     signal,
     credentials: "omit",
@@ -118,9 +122,10 @@ function post(address: string, body: object, signal?: AbortSignal): Promise<Resp
 
 async function refusal(reply: Response): Promise<Failure> {
   const wait = Number(reply.headers.get("retry-after")) || 0;
-  const kind: Kind = reply.status === 429 ? "busy" : reply.status >= 500 ? "server" : "refused";
+  const status = reply.status;
+  const kind = status === 429 ? "busy" : status >= 500 ? "server" : status === 401 || status === 403 ? "denied" : "refused";
   const problem = await reply.json().catch(() => null);
-  return new Failure(kind, reply.status, typeof problem?.detail === "string" ? problem.detail : "", wait);
+  return new Failure(kind, status, typeof problem?.detail === "string" ? problem.detail : "", wait);
 }
 
 function checked(reply: Reply | null): Reply {

@@ -1,0 +1,30 @@
+"""What schemathesis is told of this API: names that exist, without which most requests end at 404."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import schemathesis
+
+DOCUMENTS = ("pytorch-vs-tensorflow.md", "fuzzed.md", "fuzzed.html", "fuzzed.csv", "notes/fuzzed.txt")
+
+
+def map_body(context: Any, body: Any) -> Any:
+    """Ask the one model there is, mostly."""
+    if isinstance(body, dict) and isinstance(body.get("model"), str) and len(body["model"]) % 4 != 3:
+        return body | {"model": "pullquote"}
+    return body
+
+
+def map_path_parameters(context: Any, path_parameters: Any) -> Any:
+    """Name documents as they are named, mostly; the article is not to be lost."""
+    given = (path_parameters or {}).get("document_id")
+    if not isinstance(given, str) or len(given) % 4 == 3:
+        return path_parameters
+    changes = context.operation.method.upper() in ("PUT", "DELETE")
+    names = DOCUMENTS[1:] if changes else DOCUMENTS
+    return path_parameters | {"document_id": names[len(given) % len(names)]}
+
+
+for hook in (map_body, map_path_parameters):
+    schemathesis.hook(hook)
