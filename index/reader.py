@@ -34,10 +34,10 @@ KEPT = 12
 CROSSED = 6
 CROSSED_GAP = 2.0
 """The most candidates that the cross-encoder reads, and how far their weighted sum may be below the best
-one's: 2.8 on average, 4.2 on documentation. Of the questions that may be looked at, the mean of four families
-of sets: 0.821 right ones come first and 0.762 right replies are possible; up to four within 1.5 (2.1) 0.813 and
-0.757, and once a document kept twice turned an answer into a refusal; up to twelve within 5.0 (7.2) 0.831
-and 0.759."""
+one's: 2.8 on average, 4.2 on documentation. Of the questions that may be looked at, the mean of four
+families of sets: 0.821 right ones come first and 0.762 right replies are possible; up to four within 1.5
+(2.1) 0.813 and 0.757, and once a document kept twice turned an answer into a refusal; up to twelve within
+5.0 (7.2) 0.831 and 0.759."""
 
 CROSS_WEIGHT = 0.75
 """Weight of the cross-encoder's logit beside the weighted sum. On the same questions 0.810 right ones come
