@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     max_waiting_questions: int = Field(
         default=64, ge=0, description="Questions that wait for their turn; those beyond get a 503."
     )
-    waiting_seconds: float = Field(default=3.0, gt=0, description="How long one waits before it gets a 503.")
+    waiting_seconds: float = Field(default=4.0, gt=0, description="How long one waits before it gets a 503.")
     max_connections: int = Field(
         default=2048, ge=1, description="Connections of each worker; beyond, the one idle for longest goes."
     )

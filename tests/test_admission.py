@@ -179,7 +179,7 @@ def test_every_door_to_a_question_leads_through_the_gate_and_nothing_else_does(
                 for name, door in DOORS.items():
                     refused = await door(client)
                     assert refused.status_code == 503, name
-                    assert refused.headers["retry-after"] == "3", name
+                    assert refused.headers["retry-after"] == "4", name
                     assert b"more questions come than can be answered" in refused.content, name
                     assert "event-stream" not in refused.headers["content-type"], name
                 for path in OPEN:
@@ -207,7 +207,7 @@ def test_a_tool_is_called_through_the_gate(library: Home, monkeypatch: pytest.Mo
             ):
                 turn = await app.state.admission.enter(Client().receive)
                 refused = await client.post("/mcp", json=CALL, headers=headers)
-                assert refused.status_code == 503 and refused.headers["retry-after"] == "3"
+                assert refused.status_code == 503 and refused.headers["retry-after"] == "4"
                 assert (await client.post("/mcp", json=initialize, headers=headers)).status_code == 200
                 turn.leave()
                 called = await client.post("/mcp", json=CALL, headers=headers)
