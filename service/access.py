@@ -193,6 +193,8 @@ class Access:
                 "no admin key is configured, so changes work from the server's own machine only; make one "
                 "with `pullquote key add --scope admin`, or set PULLQUOTE_ADMIN_KEY",
             )
+        if _key_in(headers):
+            raise Refused(401, "key-not-valid", "there is no such key here", headers=CHALLENGE)
 
     def _check_watcher(self, *, is_near: bool) -> None:
         """Raise Refused 401 for who may not see what is counted without a key."""

@@ -169,7 +169,8 @@ class Timely(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, as h11 sees it: 400, 431 for too many bytes of headers, 501."""
         error = sys.exception()
-        self._refuse(error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400, msg)
+        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        self._refuse(status, "address and headers are longer than 16 KiB" if status == 431 else msg)
 
     def leave(self) -> None:
         """Close a connection without a request under way."""

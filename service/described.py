@@ -47,11 +47,14 @@ def describe_access(app: FastAPI) -> None:
 
 
 def _describe(operation: dict[str, Any], path: str, need: Need) -> None:
-    # An empty one means that it goes without a key: as long as PULLQUOTE_REQUIRE_KEY is not set.
-    keyless = need.is_open or need.is_watching
-    operation["security"] = [] if need.scope is None else [{}, *EITHER] if keyless else EITHER
+    # The empty one means that it may go without a key: what is open as long as PULLQUOTE_REQUIRE_KEY is not
+    # set, all else from the server's own machine as long as there is no key for it.
+    operation["security"] = [] if need.scope is None else [{}, *EITHER]
     replies = operation["responses"]
     replies.setdefault("400", _refusal(path, 400))
+    # Told by the protocol, which does not know the address yet: a problem at every one.
+    replies["431"] = dict(problems(431)[431])
+    operation["responses"] = dict(sorted(replies.items()))
     if need.scope is None:
         return
     operation["x-scope"] = need.scope

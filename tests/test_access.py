@@ -158,9 +158,7 @@ def test_the_description_says_of_each_route_what_it_takes() -> None:
     for method, path in DESCRIBED:
         described, need = OPENAPI["paths"][path][method.lower()], need_of(method, path)
         either: list[dict[str, list[str]]] = [{name: []} for name in ("bearer", "apiKey")]
-        assert described["security"] == (
-            [] if need.scope is None else [{}, *either] if need.is_open or need.is_watching else either
-        )
+        assert described["security"] == ([] if need.scope is None else [{}, *either])
         assert described.get("x-scope") == need.scope
         assert ("429" in described["responses"]) is need.is_limited
         assert need.scope is None or {"401", "403"} <= {*described["responses"]}

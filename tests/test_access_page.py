@@ -68,7 +68,7 @@ def test_every_refusal_is_listed() -> None:
     }
     listed = {*re.findall(r"`([a-z-]+)`", PAGE.partition("## Refusals")[2])}
     assert {"key-not-valid", "origin-not-allowed", "unknown-host"} <= found
-    assert found - {"body-too-large"} <= listed
+    assert found - {"body-too-large", "packed-body"} <= listed
 
 
 def test_a_page_of_another_origin_asks_with_its_key_in_a_real_browser(

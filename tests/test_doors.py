@@ -37,6 +37,7 @@ FOLLOW_UP = "and TensorFlow?"
 def server(shelf: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Return a server of the shelf."""
     started = Server(shelf.copy(tmp_path_factory.mktemp("doors")))
+    started.reindex()  # what it does by itself after the start is done then, and the version stays
     yield started
     started.end()
 

@@ -41,6 +41,9 @@ def logged(**settings: Any) -> Iterator[io.StringIO]:
         logs.configure(Settings(log_level="debug", **settings))
         # A logger that a test has used would keep to the settings of that test.
         structlog.configure(cache_logger_on_first_use=False)
+        for name, module in list(sys.modules.items()):
+            if name.startswith("service.") and hasattr(module, "log"):
+                vars(module.log).pop("bind", None)
         yield written
     structlog.reset_defaults()
     logging.getLogger().handlers = [

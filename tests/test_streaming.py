@@ -106,7 +106,7 @@ def test_a_question_in_the_address_has_the_same_stages(query: Reply, request_: C
     plainly = request_("GET", "/v1/ask", params=query)
     reply = request_("GET", "/v1/ask", params=query, headers=STREAM)
     assert reply.headers["content-type"].partition(";")[0] == "text/event-stream"
-    assert plainly.headers["vary"] == reply.headers["vary"] == "Accept"
+    assert plainly.headers["vary"] == reply.headers["vary"] == "Accept, Origin"
     assert "etag" not in reply.headers
     passages, answer, done = read_events(reply.text)
     assert [(one.name, one.id) for one in (passages, answer, done)] == [

@@ -147,7 +147,7 @@ class Asking:
 @pytest.mark.parametrize("count", ["0", "-1", "65", "two"])
 def test_a_number_of_workers_that_makes_no_sense_is_said(count: str, home: Home) -> None:
     done = home.run("serve", workers=count)
-    assert done.returncode == 2 and "setting workers" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "PULLQUOTE_WORKERS is" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_what_is_wrong_at_the_start_is_said_once_as_by_one_process(home: Home, start: Start) -> None:

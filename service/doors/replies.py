@@ -94,6 +94,7 @@ TEXTS = {
     409: "It cannot be done in its present state.",
     413: "The body is too large.",
     429: "Too many requests; `Retry-After` says when to try again.",
+    431: "Address and headers are too long.",
     422: "The request is not valid; `errors` says where.",
     500: "Something broke.",
     503: "A part is broken or not ready.",
