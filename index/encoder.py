@@ -110,7 +110,10 @@ def read_export(folder: Path) -> Export:
     try:
         values = json.loads((folder / EXPORT_FILE).read_text(encoding="utf-8"))
         export = Export(**{**values, "inputs": tuple(values["inputs"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        numbers = (export.dimension, export.token_dimension, export.window, export.graph)
+        if not all(isinstance(one, int) for one in numbers):
+            raise TypeError(f"numbers were expected, not {numbers}")
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise EncoderError(
             f"{folder} holds no usable encoder export ({error}); run `pullquote index` to make it"
         ) from error

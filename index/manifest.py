@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,13 @@ from index.segment import SegmentFile
 
 FORMAT = 3
 """Version of the layout on disk. A snapshot of another format is rebuilt, never guessed at."""
+
+
+VERSION, SHA256 = re.compile(r"[A-Za-z0-9_-]{1,64}"), re.compile(r"[0-9a-f]{64}")
+"""What names files: anything else could name one elsewhere."""
+
+NUMBERS = ("dimension", "token_dimension", "documents", "passages")
+TEXTS = ("built_at", "model", "fingerprint", "recipe")
 
 
 class SnapshotError(Exception):
@@ -67,20 +75,50 @@ def read_manifest(path: Path) -> Manifest:
         checksum = values.pop("checksum")
         whole = checksum == _checksum(values)
         layout = values["format"]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SnapshotError(f"{path} cannot be read: {error}") from error
     if not whole:
         raise SnapshotError(f"{path} is damaged: its checksum is not that of its values")
     if layout != FORMAT:
         raise SnapshotError(f"{path} has layout {layout}, this program reads {FORMAT}: rebuild it")
+    try:
+        return _manifest(values)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        # The checksum was right: it was written so, by another program or by somebody who means harm.
+        raise SnapshotError(f"{path} is no manifest of a snapshot: {error!r}") from error
+
+
+def _manifest(values: dict[str, Any]) -> Manifest:
+    """Return the manifest of values that anybody may have written. Raises an error of Python's for others."""
     nested = {
-        "segments": tuple(
-            Used(SegmentFile(**one["file"]), tuple(one["deleted"])) for one in values["segments"]
-        ),
+        "segments": tuple(_used(one["file"], one["deleted"]) for one in values["segments"]),
         "skipped": tuple(Skipped(**one) for one in values["skipped"]),
         "aliases": tuple((str(short), str(long)) for short, long in values["aliases"]),
     }
-    return Manifest(**{**values, **nested})
+    found = Manifest(**{**values, **nested})
+    told = [getattr(found, name) for name in TEXTS]
+    told += [part for one in found.skipped for part in (one.id, one.reason, one.sha)]
+    if not VERSION.fullmatch(found.version) or not all(isinstance(one, str) for one in told):
+        raise ValueError("a text was expected where something else stands")
+    counts = [getattr(found, name) for name in NUMBERS] + [one.bytes for one in found.skipped]
+    if not all(map(_is_count, counts)):
+        raise ValueError("a number was expected where something else stands")
+    return found
+
+
+def _used(file: dict[str, Any], deleted: list[int]) -> Used:
+    found = Used(SegmentFile(**file), tuple(deleted))
+    # A segment is named after its contents, so that no name leads out of the folder.
+    sha256, name = found.file.sha256, found.file.name
+    if not SHA256.fullmatch(sha256) or not name or not sha256.startswith(name):
+        raise ValueError("a segment is not named after its SHA-256")
+    if not all(map(_is_count, (found.file.bytes, *found.deleted))):
+        raise ValueError("a segment has no size, or deleted documents that are no numbers")
+    return found
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _checksum(values: dict[str, Any]) -> str:

@@ -65,8 +65,10 @@ ASKS_YES_NO = re.compile(
     re.I,
 )
 ASKS_DEFINITION = re.compile(
-    r"(?:what(?:'?s| is| are| does)|define|definition of|meaning of|explain)\s+(?:an? |the )?(?P<what>.+?)"
-    r"(?: mean| stand for| do| refer to)?\s*[?.!]*$"
+    r"(?:what(?:'?s| is| are| does)|define|definition of|meaning of|explain)\s++(?:an? |the )?"
+    # What could end within the spaces or the marks at the end could end before them, where it is looked for.
+    r"(?P<what>.(?=\s*+[?.!]*+\Z)|.+?(?=(?:(?<=[^\s?.!])| mean| stand for| do| refer to)\s*+[?.!]*+\Z"
+    r"|(?<=[?.!])\s++[?.!]*+\Z))(?: mean| stand for| do| refer to)?\s*+[?.!]*+"
     r"|(?P<bare>[\w`._-]+(?: [\w`._-]+)?)\s*\?+$",
     re.I,
 )
@@ -74,7 +76,7 @@ MOST_DEFINED = 4
 """Words of a thing whose definition is asked for: "what is the best way to do it" asks for none."""
 
 DEFINING = re.compile(
-    r"\W*(?:(?:an?|the)\s)?(?P<what>.{1,60}?)[`*\"')]*\s*(?:\([^)]{1,40}\)\s*)?"
+    r"\W*+(?:(?:an?|the)\s)?(?P<what>.{1,60}?)[`*\"')]*+\s{0,40}(?:\([^)]{1,40}\)\s{0,40})?"
     r"(?:(?:is|are|means?|refers? to|stands? for|describes?|denotes?|was)\b|[:–—]|\s-\s)",
     re.I | re.S,
 )

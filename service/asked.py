@@ -21,9 +21,9 @@ FRAGMENT = 8
 BARE_FRAGMENT = 4
 """Words of a fragment that nothing announces: `on Sundays?`."""
 
-LINK = re.compile(r"(?:(?:and|but|so|also|or|then)\b[\s,;:.!–-]*)+", re.I)
+LINK = re.compile(r"(?:(?:and|but|so|also|or|then)\b[\s,;:.!–-]*+)++", re.I)
 INTERJECTION = re.compile(
-    r"(?:(?:ok|okay|well|now|no|yes|sorry|thanks|thank you|right|oh|ah|hmm|great|cool)\s*[,;:.!–-]+\s*)+",
+    r"(?:(?:ok|okay|well|now|no|yes|sorry|thanks|thank you|right|oh|ah|hmm|great|cool)\s*+[,;:.!–-]++\s*+)++",
     re.I,
 )
 ABOUT = re.compile(
@@ -34,7 +34,7 @@ ABOUT = re.compile(
 )
 """What announces a fragment."""
 
-TRAILING = re.compile(r"[\s,]*\b(?:too|then|instead|as well|though|please)\W*$", re.I)
+TRAILING = re.compile(r"(?<![\s,])[\s,]*+\b(?:too|then|instead|as well|though|please)\W*+$", re.I)
 
 CONDITIONS = ("if", "unless", "because", "while")
 """With which a fragment may hold a verb."""

@@ -10,7 +10,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -183,6 +183,7 @@ def read_unanswered(data: Path) -> Iterator[Unanswered]:
     Raises OSError when it cannot be read; without a journal there are none.
     """
     for row in _rows(data, "SELECT question, used, reason, at FROM unanswered ORDER BY rowid DESC"):
+        _check(data, row)
         yield Unanswered(*row)
 
 
@@ -204,7 +205,14 @@ def read_feedback(data: Path, limit: int) -> Iterator[Feedback]:
     """
     query = "SELECT question, answer, passage_id, good, comment, at FROM feedback ORDER BY rowid DESC LIMIT ?"
     for question, answer, passage_id, good, comment, at in _rows(data, query, limit):
+        _check(data, (question, at), (answer, passage_id, comment))
         yield Feedback(question, answer, passage_id, bool(good), comment, at)
+
+
+def _check(data: Path, texts: Iterable[object], others: Iterable[object] = ()) -> None:
+    """Raise OSError where an entry is none that was written here: a damaged file can be a whole database."""
+    if not all(isinstance(one, str) for one in (*texts, *(one for one in others if one is not None))):
+        raise OSError(f"{data / FILE} cannot be read: it is damaged, an entry is no text; move it away")
 
 
 def _rows(data: Path, query: str, *values: int) -> list[tuple[Any, ...]]:

@@ -107,6 +107,12 @@ def _quoted(delimiter: str) -> re.Pattern[str]:
     return re.compile(rf'[ ]*+"((?:[^"]|"")*+)"[ ]*+(?=[{ends}]|\Z)')
 
 
+@cache
+def _ends(delimiter: str) -> re.Pattern[str]:
+    """Return what finds the end of a field without quotes."""
+    return re.compile(rf"[{re.escape(delimiter)}\r\n]|\Z")
+
+
 def _rows(text: str, start: int, delimiter: str) -> Iterator[Row | None]:
     """Yield the rows from `start` on, and None for each without words."""
     blank = delimiter + WHITE_SPACE
@@ -131,7 +137,7 @@ def _rows(text: str, start: int, delimiter: str) -> Iterator[Row | None]:
 def _fields(text: str, at: int, delimiter: str) -> tuple[list[Cell], int]:
     """Return the cells of a row in which there are quotes, and where it ends."""
     cells: list[Cell] = []
-    ends = re.compile(rf"[{re.escape(delimiter)}\r\n]|\Z")
+    ends = _ends(delimiter)
     while True:
         if field := _quoted(delimiter).match(text, at):
             cells.append(_cell(field.start(1), field[1], quoted=True))

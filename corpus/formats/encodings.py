@@ -9,7 +9,8 @@ from corpus.formats.reading import UnreadableDocument
 
 _DECLARED_WITHIN = 4096  # bytes; HTML wants it in the first 1024, pages with a long head have it later
 _DECLARATION = re.compile(
-    rb"""<\?xml\s[^<>]*?\bencoding\s*=\s*["']([\w.:-]{1,40})|<meta\s[^<>]*?\bcharset\s*=\s*["']?\s*([\w.:-]{1,40})""",
+    rb"""<\?xml\s[^<>]*?\bencoding\s*+=\s*+["']([\w.:-]{1,40})"""
+    rb"""|<meta\s[^<>]*?\bcharset\s*+=\s*+["']?\s*+([\w.:-]{1,40})""",
     re.IGNORECASE,
 )
 

@@ -13,7 +13,7 @@ Fields = tuple[tuple[str, str], ...]
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n?|\n|\Z)")
 _NAME = re.compile(r"[^\W\d][\w .-]*")
-_FLOW_ITEM = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|[^,"\'\s][^,]*')
+_FLOW_ITEM = re.compile(r'"(?:[^"\\]|\\.)*+"|\'[^\']*\'|[^,"\'\s][^,]*')
 _COMMENT = re.compile(r"\s#")
 _ESCAPES = {"n": "\n", "t": "\t"}
 

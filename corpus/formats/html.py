@@ -24,7 +24,7 @@ _ASKING = ("dt", "summary")
 _CHANGED = ("a", "sub", "sup")
 
 _XML_WITHIN = 1024  # characters in which a page says that it is XHTML
-_XML = re.compile(r'\s*<\?xml\s|<html[^<>]*\sxmlns=["\']http://www\.w3\.org/1999/xhtml')
+_XML = re.compile(r'<\?xml\s|<html[^<>]*\sxmlns=["\']http://www\.w3\.org/1999/xhtml')
 _CLOSED_TAG = re.compile(r"""<([A-Za-z][\w:.-]*+)((?:[^<>"'/]|/(?!>)|"[^"<]*"|'[^'<]*')*+)/>""")
 _VOID = names("area base br col embed hr img input link meta param source track wbr")
 _BESIDE = re.compile(r"\s*[-–—|:·•«»/\\<>]+\s*|\s+")

@@ -28,12 +28,15 @@ SHORT_LINE = 0.6
 ITEM = re.compile(
     r"(?:[-*•‣⁃◦▪▫●○∙■□❖➢➤✓✔·–—\uf0b7\uf0a7\uf0d8\uf0fc]|\(?(?:\d{1,3}|[a-z]|[ivx]{2,4})\)|\d{1,3}\.)\s+(?=\S)"
 )
+_BACKWARDS = "retpahc|trap|noitces|xidneppa"
 _NUMBERED = re.compile(
-    r"(?:(?:chapter|part|section|appendix)\s+)?[\dA-Z]{0,3}(?:\.\d+)*[.:)]?\s+", re.IGNORECASE
+    rf"\s\s+(?:{_BACKWARDS})|\s+[.:)]?(?:\d+\.)*[\dA-Z]{{0,3}}(?:\s+(?:{_BACKWARDS}))?", re.IGNORECASE
 )
+"""The end of a word, read backwards so that it is looked for where words end: `1.2 `, `Part A: `, `the `."""
+
 _SENTENCE_END = re.compile(r"[.!?:;…。！？][)\]\"'”’»]*$")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_CUT = re.compile(r"([^\W\d_]+)-$")
+_CUT = re.compile(r"(?<![^\W\d_])([^\W\d_]++)-$")
 _GOES_ON = re.compile(r"[^\W\d_]+")
 _EAST_ASIAN = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
@@ -126,7 +129,7 @@ Outline = Mapping[tuple[int, str], int]
 
 def plain_title(words: str) -> str:
     """Return what two ways to write the same heading have in common: its letters, without its number."""
-    bare = _NUMBERED.sub("", words.strip())
+    bare = _NUMBERED.sub("", words.strip()[::-1])[::-1]
     return "".join(character for character in (bare or words).casefold() if character.isalnum())
 
 
@@ -222,7 +225,7 @@ def _join(text: str, last: Line, line: Line, how: Manner, *, code: bool) -> str:
         return text + (" " if beside else "\n")
     if text.endswith("\xad"):
         return text[:-1]
-    cut, rest = _CUT.search(text), _GOES_ON.match(line.words)
+    cut, rest = _CUT.search(text, text.rfind(" ") + 1), _GOES_ON.match(line.words)
     if cut and rest and line.words[0].islower():
         return text[:-1] if f"{cut[1]}{rest[0]}".casefold() in how.vocabulary else text
     if beside:

@@ -30,9 +30,10 @@ PLACE = 3.0
 _AT_AN_END = re.compile(r"^\d{1,4}(?=\s|$)|(?<=\s)\d{1,4}$")
 _FIGURES = re.compile(r"\d+|\b[ivxlc]+\b")
 _NUMBER = re.compile(
-    r"[-–—|\s]*(?:page|seite|p\.)?\s*(\d{1,4})(?:\s*(?:of|/|von)\s*\d{1,4})?[-–—|\s]*", re.IGNORECASE
+    r"[-–—|\s]*+(?:page|seite|p\.)?\s*+(\d{1,4})(?:\s*+(?:of|/|von)\s*+\d{1,4})?[-–—|\s]*+", re.IGNORECASE
 )
-_LEADERS = re.compile(r"(?:\.\s?){4,}\s*[\divxlc]{1,6}$|(?:\s\.){3,}\s*[\divxlc]{1,6}$")
+_LEADERS = re.compile(r"\n?[\divxlc]{1,6}\s*(?:(?:\s?\.){4}|(?:\.\s){3})")
+"""Dots and the number of a page, read backwards from the end of the line, which is where they stand."""
 
 
 def without(pages: Sequence[Sequence[Line]], body_size: float) -> list[list[Line]]:
@@ -67,7 +68,11 @@ def without(pages: Sequence[Sequence[Line]], body_size: float) -> list[list[Line
         )
 
     return [
-        [line for line in page if not _LEADERS.search(line.words) and not (line in edge and is_margin(line))]
+        [
+            line
+            for line in page
+            if not _LEADERS.match(line.words[::-1]) and not (line in edge and is_margin(line))
+        ]
         for page, edge in zip(pages, edges, strict=True)
     ]
 

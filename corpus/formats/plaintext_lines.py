@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 _LINE_END = re.compile(r"\r\n?|\n")
 _RULE = re.compile(r"[-=~_*#+.^\"'`:<>|\s]{3,}")
-_UNDERLINE = re.compile(r"([-=~_*#+.^\"'`:<>])\1{2,}")
+_UNDERLINE = re.compile(r"([-=~_*#+.^\"'`:<>])\1{2,}+")
 _ITEM = re.compile(r"(?:[-*+•‣⁃◦▪▫●○∙·–—]|\(?(?:\d{1,3}|[a-z])\)|\d{1,3}\.)\s+(?=\S)")
 _SENTENCE_ENDS = tuple(".!?,;:…。！？،؛؟।")
 

@@ -8,7 +8,7 @@ from corpus.formats.markdown_notation import Mark
 
 # A quoted value may hold `>`. None may hold `<`, so that every attempt stops at the next `<`
 # and the scan stays linear.
-_TAG = re.compile(r"""</?[A-Za-z](?:[^<>"']|"[^"<]*"|'[^'<]*')*>|<[A-Za-z/!?][^<>]*>""")
+_TAG = re.compile(r"""</?[A-Za-z](?:[^<>"']|"[^"<]*"|'[^'<]*')*+>|<[A-Za-z/!?][^<>]*>""")
 _SILENT_ELEMENT = re.compile(r"<(script|style)(?=[\s>/])", re.IGNORECASE | re.ASCII)
 _SILENT_END = {name: re.compile(f"</{name}[^<>]*>", re.IGNORECASE | re.ASCII) for name in ("script", "style")}
 
