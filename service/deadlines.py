@@ -277,6 +277,7 @@ class Timely(H11Protocol):
                 "title": title,
                 "status": status,
                 "detail": detail,
+                "instance": "/",  # what was asked for has not been read
                 "request_id": request_id,
             }
         ).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from service import keys, limits
 from service.keyring import KeyFile
 from service.limits import MINUTE_NS, Buckets, Policy
 from tests.contract import Checked, opened
-from tests.server import Home, Server, unwired
+from tests.server import Home, Server, unwired, wait_for
 
 pytest_plugins = ("tests.server", "tests.contract")
 
@@ -138,17 +139,28 @@ def test_processes_count_together_and_lose_nothing(tmp_path: Path) -> None:
     assert 500 <= passed <= 500 + (time.monotonic_ns() - begun) // MINUTE_NS + 1
 
 
+def _heard(server: Server) -> bool:
+    """Ask without a limit, some at once; return whether both workers have been heard of by now."""
+    with ThreadPoolExecutor(8) as together:
+        list(together.map(lambda _: httpx.get(f"{server.address}/livez", timeout=60), range(8)))
+    return {one["worker"] for one in server.messages() if one.get("path") == "/livez"} == {1, 2}
+
+
 @pytest.mark.slow
 def test_workers_count_together(home: Home) -> None:
     server = Server(
         home, workers=2, rate_per_minute=60, rate_burst=10, trusted_proxies="127.0.0.1", reader="plain"
     )
     try:
+        wait_for(lambda: _heard(server), "both workers")
         begun = time.monotonic()
-        got = []
-        for _ in range(60):  # each on a connection of its own, so that both workers are asked
-            headers = {"X-Forwarded-For": FAR, "Connection": "close"}
-            got.append(httpx.get(f"{server.address}{ASK[1]}", headers=headers, timeout=60).status_code)
+        headers = {"X-Forwarded-For": FAR, "Connection": "close"}
+
+        def asked(_: int) -> int:
+            return httpx.get(f"{server.address}{ASK[1]}", headers=headers, timeout=60).status_code
+
+        with ThreadPoolExecutor(8) as together:  # so that both workers are asked
+            got = [*together.map(asked, range(60))]
         took = time.monotonic() - begun
         workers = {one["worker"] for one in server.messages() if one.get("path") == "/v1/ask"}
         assert workers == {1, 2} and {*got} == {200, 429}

@@ -26,5 +26,17 @@ def map_path_parameters(context: Any, path_parameters: Any) -> Any:
     return path_parameters | {"document_id": names[len(given) % len(names)]}
 
 
-for hook in (map_body, map_path_parameters):
+def filter_query(context: Any, query: Any) -> bool:
+    """Leave out what looks wrong before it is written into an address, and is right there.
+
+    One value alone is a list of one, and what is null is not there.
+    """
+    given = query or {}
+    return not any(
+        value is None or (name in ("documents", "field") and not isinstance(value, list))
+        for name, value in given.items()
+    )
+
+
+for hook in (map_body, map_path_parameters, filter_query):
     schemathesis.hook(hook)
