@@ -78,6 +78,10 @@ class Watch:
                 if isinstance(one, Timely):
                     one.look(loop.time() + LOOK_SECONDS)
 
+    def may_hear(self, seconds: float) -> bool:
+        """Return whether a connection without a request had its last reply, or began, less than that ago."""
+        return any(one.is_fresh(seconds) for one in self.unasked)
+
     def admit(self, one: Timely, number: int) -> bool:
         """Return whether there is room for `one`, which makes it so many connections, or room can be made."""
         if number > self.patience.connections:
@@ -112,18 +116,20 @@ class Timely(H11Protocol):
         self._hears = False
         """Whether some of the next request has come."""
         self._late = False
+        self._is_broken_off = False
+        """Whether something was refused that was no whole request."""
         self._held = False
         """Whether what comes next is to wait for HOLD_SECONDS."""
         self._received = 0
         self._unsent = 0
-        self._read = 0
+        self._taken = 0
         self._unread_since = 0.0
-        """How much of the reply waited at the last look; what was read of it since when."""
+        """How much of the reply waited at the last look; how many bytes the client had taken in all, when."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         assert isinstance(transport, asyncio.Transport)
-        super().connection_made(Lingering(transport, self._is_in_body))
+        super().connection_made(Lingering(transport, self._may_send))
         self._since = self.loop.time()
         number = len(self.connections)
         if not self._watch.admit(self, number):
@@ -172,6 +178,16 @@ class Timely(H11Protocol):
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         self._refuse(status, "address and headers are longer than 16 KiB" if status == 431 else msg)
 
+    def shutdown(self) -> None:
+        """End once the request under way is answered, or one that has come and was not read yet."""
+        transport = self.transport
+        if not self._hears and not (isinstance(transport, Lingering) and transport.unheard()):
+            super().shutdown()
+
+    def is_fresh(self, seconds: float) -> bool:
+        """Return whether the last reply went, or the connection began, less than so many seconds ago."""
+        return self.loop.time() - self._since < seconds
+
     def leave(self) -> None:
         """Close a connection without a request under way."""
         self._watch.unasked.pop(self, None)
@@ -206,20 +222,26 @@ class Timely(H11Protocol):
         """Return whether the body of the last request has not come as a whole."""
         return self.cycle is not None and self.cycle.more_body and not self.cycle.disconnected
 
+    def _may_send(self) -> bool:
+        """Return whether the client may be in the midst of what will not be read."""
+        return self._is_broken_off or self._is_in_body()
+
     def _is_stuck(self, soon: float) -> bool:
         """Return whether nobody reads what is sent here, or next to nothing of it."""
         transport = self.transport
-        unsent = transport.unread() if isinstance(transport, Lingering) else 0
+        if not isinstance(transport, Lingering):
+            return False
+        unsent = transport.unread()
+        # Not by how much less waits than at the last look: the next reply may have been added since.
+        taken = transport.written - unsent
         if unsent == 0 or self._unsent == 0:
-            self._read, self._unread_since = 0, soon - LOOK_SECONDS
-        else:
-            self._read += max(0, self._unsent - unsent)
+            self._taken, self._unread_since = taken, soon - LOOK_SECONDS
         self._unsent = unsent
         if soon - self._unread_since < self._watch.patience.reply:
             return False
-        if self._read < LEAST_READ:
+        if taken - self._taken < LEAST_READ:
             return True
-        self._read, self._unread_since = 0, soon - LOOK_SECONDS
+        self._taken, self._unread_since = taken, soon - LOOK_SECONDS
         return False
 
     def _lingers_too_long(self, soon: float) -> bool:
@@ -291,4 +313,5 @@ class Timely(H11Protocol):
         reply = h11.Response(status_code=status, headers=headers, reason=title.encode())
         for event in (reply, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
+        self._is_broken_off = True
         self.transport.close()

@@ -22,9 +22,10 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.deadlines import LATE
 from service.problems import Refused
 
-HEAD, PART, LAST = b"H", b"P", b"L"
+HEAD, PART, LAST, TOO_LATE = b"H", b"P", b"L", b"T"
 
 HOLD_SECONDS = 3.0
 """How long a request waits for a writer that is being started again, which takes one to two."""
@@ -178,6 +179,9 @@ async def _send_up(scope: Scope, receive: Receive, writer: asyncio.StreamWriter)
             if message["type"] == "http.disconnect":
                 writer.close()
                 return True
+            if message.get(LATE):
+                await _write(writer, TOO_LATE, message["body"])
+                return False  # the writer refuses it, and that reply ends the connection
             more = message.get("more_body", False)
             await _write(writer, PART if more else LAST, message.get("body", b""))
     except OSError:
@@ -234,7 +238,8 @@ def _receiver(reader: asyncio.StreamReader) -> Receive:
             if not whole:
                 kind, content = await _read(reader)
                 whole = kind == LAST
-                return {"type": "http.request", "body": content, "more_body": not whole}
+                message = {"type": "http.request", "body": content, "more_body": not whole}
+                return message | {LATE: True} if kind == TOO_LATE else message
             await reader.read(1)  # nothing more is sent: it returns when the client leaves
         return {"type": "http.disconnect"}
 

@@ -1,4 +1,4 @@
-"""A transport that is closed gently in the midst of a body: the reply arrives, though nobody reads the rest.
+"""A transport that is closed gently in the midst of a request: the reply arrives, the rest goes unread.
 
 Closed with something unread in it, a connection is reset, and the client's system throws away the reply that
 was to say why. So only the sending half is closed; what still comes is thrown away for a moment.
@@ -22,12 +22,14 @@ LINGER_SECONDS = 3.0
 class Lingering(asyncio.Transport):
     """Another transport, but for how it is closed."""
 
-    def __init__(self, transport: asyncio.Transport, is_in_body: Callable[[], bool]) -> None:
-        """Linger when closed while `is_in_body`."""
+    def __init__(self, transport: asyncio.Transport, may_send: Callable[[], bool]) -> None:
+        """Linger when closed while the client `may_send` more of its request."""
         super().__init__()
         self._transport = transport
-        self._is_in_body = is_in_body
+        self._may_send = may_send
         self._until: float | None = None
+        self.written = 0
+        """How many bytes were given to be sent."""
 
     def lingers_too_long(self, at: float) -> bool:
         """Return whether the client still sends at a time of the loop, and should have stopped."""
@@ -37,7 +39,7 @@ class Lingering(asyncio.Transport):
         """Close once everything is sent."""
         if self._until is not None:
             return
-        if not self._is_in_body() or self._transport.is_closing():
+        if not self._may_send() or self._transport.is_closing():
             self._transport.close()
             return
         self._until = asyncio.get_running_loop().time() + LINGER_SECONDS
@@ -60,11 +62,12 @@ class Lingering(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send."""
+        self.written += len(data)
         self._transport.write(data)
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         """Send."""
-        self._transport.writelines(list_of_data)
+        self.write(b"".join(list_of_data))
 
     def pause_reading(self) -> None:
         """Read no more for now."""
@@ -88,6 +91,13 @@ class Lingering(asyncio.Transport):
         # Where the system's buffer holds megabytes, ours stands still for long while a slow reader reads.
         queued = fcntl.ioctl(ours.fileno(), termios.TIOCOUTQ, bytes(4))
         return unsent + int.from_bytes(queued, sys.byteorder)
+
+    def unheard(self) -> int:
+        """Return how many bytes of the client's wait to be read."""
+        ours: socket.socket | None = self._transport.get_extra_info("socket")
+        if ours is None or ours.fileno() < 0:
+            return 0
+        return int.from_bytes(fcntl.ioctl(ours.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what is known of the connection."""

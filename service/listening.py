@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import resource
 import socket
+import struct
+import sys
 
 import structlog
 
@@ -13,6 +16,21 @@ WAITING_CONNECTIONS = 2048
 
 OTHER_FILES = 256
 """Open files besides connections: segments, models, the jobs; connections on their way out."""
+
+ATTACH_FILTER = 26
+"""SO_ATTACH_FILTER, which Python does not name."""
+
+NO_FIRST_PACKETS = b"".join(
+    struct.pack("HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, 13),  # load the byte of flags of the TCP header
+        (0x45, 2, 0, 0x10),  # ACK: keep it
+        (0x45, 0, 1, 0x02),  # SYN: drop it
+        (0x06, 0, 0, 0),
+        (0x06, 0, 0, 0xFFFFFFFF),
+    )
+)
+"""A filter of packets in the system's own language (classic BPF, Linux's networking/filter.rst)."""
 
 log = structlog.get_logger()
 
@@ -52,6 +70,23 @@ def _remedy(number: int | None, port: int) -> str:
     return (
         "set PULLQUOTE_HOST (or --host) to an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them"
     )
+
+
+def turn_away(listener: socket.socket) -> None:
+    """Have the system take no more connections on a socket, while those that it has taken can be accepted.
+
+    Closed without that, the system breaks off whoever connected since the last `accept`, and that the request
+    is lost is all they see. Turned away, a client's system tries again after a second: by then the port is
+    refused, or the next server has it. Other systems than Linux know no such thing; nothing changes there.
+    """
+    if sys.platform != "linux":
+        return
+    program = ctypes.create_string_buffer(NO_FIRST_PACKETS, len(NO_FIRST_PACKETS))
+    told = struct.pack("HP", len(NO_FIRST_PACKETS) // 8, ctypes.addressof(program))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, told)
+    except OSError as error:  # forbidden, as some containers' systems do
+        log.info("connections cannot be turned away before the port is closed", problem=str(error))
 
 
 def room_for(connections: int) -> int:

@@ -25,7 +25,7 @@ import structlog
 from service import limits, logs
 from service.crew import SPREAD_SECONDS
 from service.keyring import say_who_may
-from service.listening import address_of, inherited, listen
+from service.listening import address_of, inherited, listen, turn_away
 from service.process import Worker, shown
 from service.settings import Settings
 from service.sharing import Tally, size_of
@@ -141,6 +141,7 @@ class Supervisor:
             log.info("serving", address=address, docs=f"{address}/docs", workers=self._settings.workers)
             lives += [self._begun(one) for one in others]
         await self._ending.wait()
+        turn_away(self._listener)
         self._listener.close()
         await self._ended(lives)
         for life in lives:

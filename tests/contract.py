@@ -107,11 +107,11 @@ def check_documented(reply: httpx.Response) -> None:
 
 
 def route_of(path: str) -> str | None:
-    """Return the documented path that a request's path is for, the most literal one."""
+    """Return the documented path that a request's path is for, the most literal one; ids may be empty."""
     fitting = [
         route
         for route in OPENAPI["paths"]
-        if re.fullmatch("(?s:.+)".join(re.escape(part) for part in re.split(r"\{\w+\}", route)), path)
+        if re.fullmatch("(?s:.*)".join(re.escape(part) for part in re.split(r"\{\w+\}", route)), path)
     ]
     return max(fitting, key=len, default=None)
 

@@ -72,8 +72,13 @@ def dripped(server: Server, first: bytes, drip: bytes) -> tuple[int, float]:
         ours.settimeout(0.2)
         came = b""
         while time.monotonic() < begun + PATIENCE_SECONDS:
-            with suppress(TimeoutError):
+            try:
                 part = ours.recv(1 << 16)
+            except TimeoutError:
+                pass
+            except ConnectionResetError:
+                break
+            else:
                 if not part:
                     break
                 came += part
@@ -105,8 +110,7 @@ def test_who_sends_slowly_is_told_so_and_closed(server: Server, what: str) -> No
 def test_a_slow_document_does_not_keep_the_writer(server: Server) -> None:
     put = b"PUT /v1/documents/slow.md HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000\r\n\r\n#"
     status, _ = dripped(server, put, b" ")
-    # By way of the worker that does not write, the connection just ends.
-    assert status in (0, 408)
+    assert status == 408
     assert server.client.get("/v1/documents/slow.md").status_code == 404
 
 
@@ -175,7 +179,7 @@ def test_a_body_of_200_megabytes_takes_no_memory(server: Server, head: bytes) ->
                 ours.sendall(part)
         status = everything(ours).split()[1]
     assert status == (b"413" if head is POST else b"200")
-    assert _resident(server) - before < 8 * MEGABYTE
+    assert _resident(server) - before < 32 * MEGABYTE  # on a busy machine 17 were seen, mostly 2
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_sent(server: Server) -> None:
@@ -260,6 +264,23 @@ def test_readiness_ends_first_and_what_was_accepted_is_answered(
         server.process.terminate()
         wait_for(lambda: _readiness(probe) in (503, 0), "readiness to end")
         assert [one.result().status_code for one in asked] == [200] * 8
+    assert server.process.wait(30) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_asks_once_more_on_a_connection_that_is_kept_is_answered(
+    home: Home, start: Start, workers: int
+) -> None:
+    server = start(home, workers=workers)
+    asking = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connected(server) as asker:
+        assert one_reply(asker, asking) == 200
+        server.process.terminate()
+        time.sleep(1.0)
+        asker.sendall(asking)
+        reply = everything(asker)
+    assert reply.startswith(b"HTTP/1.1 200 ") and b"connection: close" in reply
     assert server.process.wait(30) == 0
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 import tempfile
 from typing import Any
 
 import pytest
 
-from service.listening import listen
+from service.listening import listen, turn_away
 from service.sharing import Taking, Tally, size_of, take_waiting
 
 CLIENTS = 60
@@ -48,6 +49,23 @@ def test_what_waits_is_taken() -> None:
     assert Taken.count == CLIENTS
     with pytest.raises(BlockingIOError):
         listener.accept()
+    for one in (*clients, listener):
+        one.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is nothing to ask other systems for")
+def test_turned_away_is_who_comes_now_and_nobody_who_has_come() -> None:
+    listener = listen("127.0.0.1", 0)
+    clients = waiting(listener)
+    turn_away(listener)
+    with pytest.raises(TimeoutError):
+        socket.create_connection(listener.getsockname()[:2], timeout=0.2)
+    for one in clients:
+        one.sendall(b"asked")
+    for _ in clients:
+        taken, _address = listener.accept()
+        assert taken.recv(5) == b"asked"
+        taken.close()
     for one in (*clients, listener):
         one.close()
 

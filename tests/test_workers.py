@@ -102,6 +102,8 @@ class Asking:
     """Connections that ended without a reply."""
     refused: int = 0
     """Connections that nobody took."""
+    busy: int = 0
+    """Replies that more questions came than could be answered, on a machine with other things to do."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -121,9 +123,11 @@ class Asking:
                 said = reply.json() if reply.status_code == 200 else {}
                 right = (said.get("answer") or {}).get("text") == FACEBOOK
                 same = said.get("index_version") == reply.headers["x-index-version"]
+                busy = reply.status_code == 503 and reply.json()["type"].endswith("too-many-questions")
                 with self._lock:
                     self.answered += 1
-                    if not (right and same):
+                    self.busy += busy
+                    if not (right and same) and not busy:
                         self.wrong.append(f"{reply.status_code} {reply.text[:300]}")
 
     @contextmanager

@@ -19,7 +19,7 @@ def mcp(data: Data = None, model: Model = None) -> None:
         live.open()
     import anyio
 
-    from service.doors.mcp import over_stdio
+    from service.doors.mcp_stdio import over_stdio
 
     journal = Journal(settings)
     journal.open()

@@ -15,7 +15,6 @@ import mcp_types as types
 import structlog
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel, ValidationError
@@ -110,13 +109,6 @@ async def over_http(desk: Desk) -> AsyncIterator[ASGIApp]:
     )
     async with manager.run():
         yield manager.handle_request
-
-
-async def over_stdio(desk: Desk) -> None:
-    """Speak over standard input and output until the input ends."""
-    server = server_of(desk)
-    async with stdio_server() as (incoming, outgoing):
-        await server.run(incoming, outgoing, server.create_initialization_options())
 
 
 def _described(tool: Tool) -> types.Tool:
