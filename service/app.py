@@ -103,7 +103,7 @@ def create_app(settings: Settings, place: Place = ALONE) -> FastAPI:
     app.router.routes.append(mcp.route)
     problems.install(app)
     _document_problems(app)
-    describe_access(app)
+    describe_access(app, require_key=settings.require_key)
     routes, ring = Routes(app), Ring(settings.data)
     buckets = Buckets(place.shared and place.shared / limits.FILE)
     app.add_middleware(

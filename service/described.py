@@ -29,8 +29,8 @@ LIMIT_FIELDS = {
 """draft-ietf-httpapi-ratelimit-headers-11."""
 
 
-def describe_access(app: FastAPI) -> None:
-    """Add to the description what service.permits holds for each route."""
+def describe_access(app: FastAPI, *, require_key: bool) -> None:
+    """Add to the description what service.permits holds for each route, with PULLQUOTE_REQUIRE_KEY or not."""
     made = app.openapi
 
     def described() -> dict[str, Any]:
@@ -40,16 +40,17 @@ def describe_access(app: FastAPI) -> None:
             parts["securitySchemes"] = SCHEMES
             for path, operations in schema["paths"].items():
                 for method, operation in operations.items():
-                    _describe(operation, path, need_of(method.upper(), path))
+                    need = need_of(method.upper(), path)
+                    _describe(operation, path, need, must=require_key and not need.is_watching)
         return schema
 
     app.openapi = described  # type: ignore[method-assign]
 
 
-def _describe(operation: dict[str, Any], path: str, need: Need) -> None:
+def _describe(operation: dict[str, Any], path: str, need: Need, *, must: bool) -> None:
     # The empty one means that it may go without a key: what is open as long as PULLQUOTE_REQUIRE_KEY is not
     # set, all else from the server's own machine as long as there is no key for it.
-    operation["security"] = [] if need.scope is None else [{}, *EITHER]
+    operation["security"] = [] if need.scope is None else EITHER if must else [{}, *EITHER]
     replies = operation["responses"]
     replies.setdefault("400", _refusal(path, 400))
     # Told by the protocol, which does not know the address yet: a problem at every one.

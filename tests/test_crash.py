@@ -70,6 +70,7 @@ def test_killed_at_random_under_load(home: Home, start: Start) -> None:
         threads = [threading.Thread(target=one.run, args=(server.address,)) for one in writers]
         for thread in threads:
             thread.start()
+        wait_for(lambda: all(one.sure for one in writers), "each to have been told of a change")
         time.sleep(chance.uniform(0.05, 1.2))
         server.kill()
         for thread in threads:
@@ -137,9 +138,9 @@ SLOW = "onnxruntime"
 """The runtime of these builds, so that they take long enough to be killed."""
 
 
-def crates(home: Home) -> int:
+def crates(home: Home, documents: int = 12) -> int:
     """Write documents of many small passages and return how many there are."""
-    documents, parts = 12, 100
+    parts = 100
     for number in range(documents):
         sections = [f"## Part {n}\n\nThe crate {number} {n} lies in harbour {n * 7}.\n" for n in range(parts)]
         home.write(f"crates/{number}.md", "---\ntitle: Crates\n---\n\n" + "\n".join(sections))
@@ -200,8 +201,8 @@ def test_a_build_that_is_killed_again_and_again_encodes_nothing_twice(home: Home
 
 @pytest.mark.slow
 def test_a_refresh_that_is_cut_short_by_the_end_of_the_server_goes_on(home: Home, start: Start) -> None:
-    server = start(home)
-    total = crates(home)
+    server = start(home, runtime=SLOW)
+    total = crates(home, documents=36)  # some 20 s: the server may take 2 s to end
     job = server.request_reindex()
     wait_for(lambda: [*home.data.glob("unfinished/*/*.encoded")], "a slice to be kept")
     assert server.stop() == 0

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -35,14 +36,16 @@ SECONDS = 3600
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "key"), [(1, None), (2, None), (1, "a-long-key-of-an-administrator")])
 def test_no_request_gets_what_the_description_does_not_say(
-    home: Home, start: Callable[..., Server], workers: int
+    home: Home, start: Callable[..., Server], workers: int, key: str | None
 ) -> None:
-    server = start(home, workers=workers, journal=True)
+    """Law: that, and where keys are required no route that wants one does without."""
+    server = start(home, workers=workers, journal=True, **_keyed(key))
     settings = str(FOLDER / "schemathesis.toml")
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", settings, "run"]
     options = ["--max-examples", EXAMPLES, "--checks", "all", "--exclude-checks", ",".join(LEFT_OUT)]
+    options += ["--header", f"Authorization: Bearer {key}"] if key else []
     options += ["--seed", SEED, "--continue-on-failure", "--no-color"]
     done = subprocess.run(
         [*command, f"{server.address}/openapi.json", *options],
@@ -56,11 +59,16 @@ def test_no_request_gets_what_the_description_does_not_say(
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
     made = re.search(r"^  (\d+) generated", done.stdout, re.MULTILINE)
     assert made is not None and int(made[1]) > 300, done.stdout
-    print(made[0], "by", workers, "workers")  # noqa: T201
+    print(made[0], "by", workers, "workers,", "with" if key else "without", "a key")  # noqa: T201
     assert [one for one in server.messages() if one.get("event") == "unexpected error"] == []
     # Whatever became of the documents, they can be put again and asked.
+    server.client.headers.update({"Authorization": f"Bearer {key}"} if key else {})
     put = server.client.put(f"/v1/documents/{ARTICLE.name}?wait=true", content=ARTICLE.read_bytes())
     assert put.is_success and server.ask("Who developed PyTorch?")["status"] == "answered"
+
+
+def _keyed(key: str | None) -> dict[str, Any]:
+    return {"admin_key": key, "require_key": True} if key else {}
 
 
 def _path() -> str:

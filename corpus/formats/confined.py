@@ -201,8 +201,8 @@ class Confined:
             child.wait(_FAREWELL_SECONDS)
         except subprocess.TimeoutExpired:
             child.kill()
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(_FAREWELL_SECONDS)
+            # On a busy machine the system may take seconds to take a gigabyte back.
+            threading.Thread(target=child.wait, name="farewell", daemon=True).start()
 
     def _rest(self, child: subprocess.Popen[bytes]) -> None:
         """End the child that has had no work for a while, unless it has got some just now."""
