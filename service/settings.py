@@ -127,10 +127,10 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="Deadline for the headers of a request; then the connection closes."
     )
     body_seconds: float = Field(
-        default=30.0, gt=0, description="Deadline for the body; longer where it comes at 64 KiB a second."
+        default=25.0, gt=0, description="Deadline for the body; longer where it comes at 64 KiB a second."
     )
     reply_seconds: float = Field(
-        default=30.0, gt=0, description="How long a reply that nobody reads is kept, then cut off."
+        default=25.0, gt=0, description="How long a reply that nobody reads is kept, then cut off."
     )
     idle_seconds: float = Field(
         default=20.0, gt=0, description="How long a connection may wait for its next request."

@@ -404,6 +404,32 @@ def test_standard_output_has_messages_of_the_protocol_alone(home: Home) -> None:
     assert "index in use" in done.stderr
 
 
+DEEP = 50_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * DEEP,
+        "[" * DEEP + "]" * DEEP,
+        '{"params":' * DEEP + "1" + "}" * DEEP,
+        "9" * 5000,
+        "NaN",
+        '"\\ud800"',
+        "",
+    ],
+    ids=["open", "lists", "objects", "digits", "nan", "surrogate", "nothing"],
+)
+def test_no_body_breaks_the_address(body: str, server: Server) -> None:
+    """Law: depth, digits and half characters are refused, wherever in a message they stand."""
+    headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    call = '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "ask", "arguments": %s}}'
+    for text in (body, call % body):
+        reply = server.client.post("/mcp", content=text.encode(), headers=headers)
+        assert 400 <= reply.status_code < 500 or "error" in reply.json() or reply.json()["result"]["isError"]
+    assert server.get("/livez")
+
+
 def test_without_an_index_the_command_says_what_to_do(exported_encoder: Path, tmp_path: Path) -> None:
     done = Home(tmp_path, exported_encoder).run("mcp")
     assert done.returncode == 1
