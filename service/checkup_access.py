@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from service.checkup import Check, Finding, failed, warned, well
+from service.findings import Check, Finding, failed, warned, well
 from service.keyring import KeyFile, KeysUnreadable
 from service.keys import Key, now
 from service.settings import FILE, Settings

@@ -10,8 +10,8 @@ from index.export import PACKAGED_MODEL, PACKAGED_SHA256, can_build, model_folde
 from index.manifest import SnapshotError
 from index.models import is_export, open_encoder, open_pairs, serving_export
 from index.store import NoIndex, Store
-from service.checkup import Check, Finding, failed, warned, well
 from service.finding import Index
+from service.findings import Check, Finding, failed, warned, well
 from service.gate import Gate, GateClosed
 from service.live import self_test
 from service.settings import Settings

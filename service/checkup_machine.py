@@ -15,7 +15,7 @@ from pathlib import Path
 
 from index import openvino_graphs
 from service import __version__, tracing
-from service.checkup import Check, Finding, failed, warned, well
+from service.findings import Check, Finding, failed, warned, well
 from service.settings import Settings
 
 WORKER_BYTES = 260 << 20

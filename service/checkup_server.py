@@ -17,7 +17,7 @@ from pathlib import Path
 from corpus.durable import ASIDE
 from index.unfinished import DRAFT
 from service import checkup_access
-from service.checkup import Check, Finding, failed, warned, well
+from service.findings import Check, Finding, failed, warned, well
 from service.listening import listen
 from service.settings import Settings
 

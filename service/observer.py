@@ -54,7 +54,8 @@ class Seen(Observation):
         self._trace: dict[str, str] = {}
         self._response = ""
         self._read_trace(headers)
-        self.metrics.begin()
+        self._counting = observer.metrics
+        self._counting.begin()
 
     def _read_trace(self, headers: Headers) -> None:
         parent = traceparent_of(headers.getlist("traceparent"))
@@ -86,7 +87,7 @@ class Seen(Observation):
         scope = self._scope
         seconds = time.perf_counter() - self._begun
         route = _route_of(scope)
-        self.metrics.end(route, scope["method"], status, seconds)
+        self._counting.end(route, scope["method"], status, seconds)
         state = scope["state"]
         facts: dict[str, Any] = {"client": state["sender"].address or None, "key": state.get("key")}
         if self.outcome is not None:

@@ -11,10 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from service.metrics import Metrics
+from typing import Protocol
 
 STAGES = ("encode", "search", "read")
 """Of a question, in their order."""
@@ -24,11 +21,27 @@ ANSWERED = "answered"
 _CURRENT: ContextVar[Observation | None] = ContextVar("observation", default=None)
 
 
+class Counting(Protocol):
+    """Counts what requests tell; service.metrics does."""
+
+    def looked(self, memory: str, *, hit: bool) -> None:
+        """Count whether something was remembered."""
+
+    def stages(self, milliseconds: Mapping[str, float]) -> None:
+        """Count how many milliseconds the stages took."""
+
+    def decided(self, outcome: str) -> None:
+        """Count what came of a question."""
+
+    def encoded(self, questions: int) -> None:
+        """Count questions that were encoded together."""
+
+
 @dataclass(slots=True)
 class Observation:
     """What is told of a request."""
 
-    metrics: Metrics
+    metrics: Counting
     question: str | None = None
     outcome: str | None = None
     """`answered`, or the reason why not."""

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -59,7 +60,7 @@ OTHER_ERRORS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings")
 """Addresses whose errors have the shape that their protocol wants."""
 
 
-def soon(request_: Checked, method: str, path: str, **given_: object) -> int:
+def soon(request_: Checked, method: str, path: str, **given_: Any) -> int:
     """Return the status of a reply that was checked and came soon."""
     begun = time.process_time()
     asked = Unwired(request_.app) if path in OTHER_ERRORS else request_

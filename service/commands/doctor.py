@@ -11,8 +11,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from service.checkup import Finding, examined, failed, warned, well
+from service.checkup import examined
 from service.commands.options import FOUND, NOTHING, AsJson, Corpus, Data, Model, err, out, print_json
+from service.findings import Finding, failed, warned, well
 from service.misconfigured import problems_of, unknown
 from service.settings import FILE, Settings
 
