@@ -23,8 +23,9 @@ from tests.server import PATIENCE_SECONDS, ROOT, Home, Server, wait_for
 pytest_plugins = ("tests.server",)
 
 ROUNDS = 5
-READY_SECONDS = 5.0
-"""After a kill the server answers within this time, on a machine that does other things besides."""
+READY_SECONDS = 20.0
+"""After a kill the server answers within this time: one second, but seven were seen on two cores that did
+four other things besides."""
 
 Start = Callable[..., Server]
 

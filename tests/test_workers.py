@@ -33,10 +33,10 @@ DEVELOPER = "Who developed PyTorch?"
 FACEBOOK = "Facebook AI Research"
 CLIENTS = 4
 
-SWITCH_SECONDS = 2.0
+SWITCH_SECONDS = 6.0
 """Until all workers use what another process has published: a second, on a machine that does other things."""
 
-ORPHANED_SECONDS = 8.0
+ORPHANED_SECONDS = 20.0
 """Until no worker runs any more once the supervisor was killed: a second, but 3.5 were seen on a machine
 whose two cores were wanted by fifteen others."""
 
