@@ -23,6 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from service.lingering import Lingering
+from service.metrics import Metrics
 from service.problems import MEDIA_TYPE, Refused
 
 LOOK_SECONDS = 1.0
@@ -62,8 +63,9 @@ class Patience:
 class Watch:
     """Looks after the connections of one process."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, metrics: Metrics) -> None:
         self.patience = patience
+        self.metrics = metrics
         self.ending = False
         """Whether the server ends: every reply that begins from now on says that its connection does, too."""
         self.unasked: dict[Timely, None] = {}
@@ -88,6 +90,7 @@ class Watch:
             oldest = next(iter(self.unasked), None)
             if oldest is None:
                 return False
+            self.metrics.cut("crowded")
             oldest.leave()
         self.unasked[one] = None
         return True
@@ -132,7 +135,9 @@ class Timely(H11Protocol):
         super().connection_made(Lingering(transport, self._may_send))
         self._since = self.loop.time()
         number = len(self.connections)
+        self._watch.metrics.connected(number)
         if not self._watch.admit(self, number):
+            self._watch.metrics.cut("crowded")
             self._refused = True
             if number > self._watch.patience.connections + SPARE_CONNECTIONS:
                 self.transport.abort()
@@ -141,6 +146,7 @@ class Timely(H11Protocol):
         """End."""
         self._watch.unasked.pop(self, None)
         super().connection_lost(exc)
+        self._watch.metrics.connected(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
         """Take some bytes."""
@@ -176,6 +182,7 @@ class Timely(H11Protocol):
         """Refuse what is not HTTP, as h11 sees it: 400, 431 for too many bytes of headers, 501."""
         error = sys.exception()
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        self._watch.metrics.cut("malformed")
         self._refuse(status, "address and headers are longer than 16 KiB" if status == 431 else msg)
 
     def shutdown(self) -> None:
@@ -196,15 +203,21 @@ class Timely(H11Protocol):
     def look(self, soon: float) -> None:
         """Close this connection if it would be too slow at the time `soon`, or tell its request so."""
         patience = self._watch.patience
-        if self._is_stuck(soon) or self._lingers_too_long(soon):
+        if self._lingers_too_long(soon):
+            self.transport.abort()
+        elif self._is_stuck(soon):
+            self._watch.metrics.cut("reply")
             self.transport.abort()
         elif self._is_under_way():
             allowed = patience.body + self._received / LEAST_RATE
             # Where reading is paused it is we who are slow.
             if self._is_in_body() and not self.flow.read_paused and soon - self._since > allowed:
+                if not self._late:
+                    self._watch.metrics.cut("body")
                 self._late = True
                 self.cycle.message_event.set()  # wakes whoever waits for more of it
         elif (self._hears or self.cycle is None) and soon - self._since > patience.headers:
+            self._watch.metrics.cut("headers")
             if self._hears:
                 self._refuse(408, "the headers of the request did not come in time")
             else:

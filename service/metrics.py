@@ -44,6 +44,10 @@ Turned = Literal["full", "late"]
 
 POLICIES = ("address", "key")
 
+Cut = Literal["headers", "body", "reply", "malformed", "crowded"]
+"""Why a connection is ended against its client's will: the headers or the body did not come in time, the
+reply was not read, it was not HTTP, there were too many."""
+
 Route = tuple[str, Collection[str]]
 """A path as it is declared, such as `/v1/jobs/{job_id}`, and the methods that it takes."""
 
@@ -91,6 +95,14 @@ def families(routes: Iterable[Route]) -> tuple[Family, ...]:
             "Requests that were refused because an address or a key had asked too often.",
             ("limit",),
             tuple((one,) for one in POLICIES),
+        ),
+        Family("pullquote_connections", "gauge", "Connections that are open."),
+        Family(
+            "pullquote_connections_cut",
+            "counter",
+            "Connections that were ended against their clients' will; most of them made no request.",
+            ("reason",),
+            tuple((one,) for one in get_args(Cut)),
         ),
         Family(
             "pullquote_stage_duration_seconds",
@@ -207,6 +219,14 @@ class Metrics:
     def limited(self, policy: str) -> None:
         """Count a request that an `address` or a `key` has made too much."""
         self.counts.add("pullquote_limited_requests", (policy,))
+
+    def connected(self, connections: int) -> None:
+        """Say how many connections this process has."""
+        self.counts.set("pullquote_connections", connections)
+
+    def cut(self, reason: Cut) -> None:
+        """Count a connection that is ended against its client's will."""
+        self.counts.add("pullquote_connections_cut", (reason,))
 
     def encoded(self, questions: int) -> None:
         """Count questions that were encoded together."""

@@ -89,7 +89,8 @@ class Gentle(uvicorn.Server):
                 body=settings.body_seconds,
                 reply=settings.reply_seconds,
                 connections=room_for(settings.max_connections),
-            )
+            ),
+            app.state.metrics,
         )
         super().__init__(
             uvicorn.Config(

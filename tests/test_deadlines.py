@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -225,6 +226,28 @@ def test_what_is_not_http_is_refused_as_a_problem(server: Server, sent: bytes, s
     assert head.startswith(f"HTTP/1.1 {status} ".encode()) and b"application/problem+json" in head
     problem = json.loads(body)
     assert problem["status"] == status and problem["request_id"].encode() in head
+
+
+@pytest.mark.slow
+def test_who_is_cut_off_is_counted(server: Server) -> None:
+    def counted(reason: str) -> float:
+        found = re.search(
+            rf'^pullquote_connections_cut_total{{reason="{reason}"}} (\S+)',
+            server.client.get("/metrics").text,
+            re.M,
+        )
+        assert found is not None
+        return float(found[1])
+
+    before = {one: counted(one) for one in ("headers", "body", "malformed")}
+    with connected(server) as ours:
+        ours.sendall(b"nothing like HTTP\r\n\r\n")
+        everything(ours)
+    for what in ("headers", "a body"):
+        first, drip, _ = SLOW[what]
+        dripped(server, first, drip)
+    assert {one: counted(one) - was for one, was in before.items()} == dict.fromkeys(before, 1)
+    assert re.search(r"^pullquote_connections [1-9]", server.client.get("/metrics").text, re.M)
 
 
 @pytest.mark.slow
