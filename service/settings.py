@@ -130,7 +130,7 @@ class Settings(BaseSettings):
         default=25.0, gt=0, description="Deadline for the body; longer where it comes at 64 KiB a second."
     )
     reply_seconds: float = Field(
-        default=25.0, gt=0, description="How long a reply that nobody reads is kept, then cut off."
+        default=20.0, gt=0, description="How long a reply that nobody reads is kept, then cut off."
     )
     idle_seconds: float = Field(
         default=20.0, gt=0, description="How long a connection may wait for its next request."
