@@ -173,7 +173,7 @@ def test_no_depth_breaks_the_server(path: str, inner: str, request_: Checked) ->
     for name in names:
         body = f'{{"{name}": {inner}}}'.encode()
         status = soon(request_, "POST", path, content=body, headers={"Content-Type": "application/json"})
-        assert status in (400, 404, 406, 413, 422)
+        assert status in (400, 404, 413, 422)
     soon(request_, "POST", path, content=inner.encode(), headers={"Content-Type": "application/json"})
 
 

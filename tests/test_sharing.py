@@ -53,13 +53,13 @@ def test_what_waits_is_taken() -> None:
         one.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="there is nothing to ask other systems for")
 def test_turned_away_is_who_comes_now_and_nobody_who_has_come() -> None:
     listener = listen("127.0.0.1", 0)
     clients = waiting(listener)
     turn_away(listener)
-    with pytest.raises(TimeoutError):
-        socket.create_connection(listener.getsockname()[:2], timeout=0.2)
+    if sys.platform == "linux":  # others know no filter: there nothing changes
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listener.getsockname()[:2], timeout=0.2)
     for one in clients:
         one.sendall(b"asked")
     for _ in clients:
