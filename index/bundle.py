@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from corpus.durable import ASIDE, sync
+from index.checksums import damaged
 from index.encoder import EncoderError, Export, OnnxEncoder, read_export
 from index.manifest import Manifest, SnapshotError, read_manifest
 from index.models import encoder_folder
@@ -125,7 +126,9 @@ def _take_encoder(store: Store, folder: Path, model: str, fingerprint: str) -> N
             raise
     if read_export(folder).fingerprint != fingerprint:
         raise EncoderError("the encoder in the file is not the one that made the snapshot")
-    OnnxEncoder(folder)  # compares its files with their SHA-256
+    if wrong := damaged(folder):
+        raise EncoderError(f"the encoder in the file is damaged ({', '.join(wrong)}); export it again")
+    OnnxEncoder(folder)  # whatever says nothing of its files has to be opened at least
 
     def move(target: Path) -> Export:
         for path in folder.iterdir():

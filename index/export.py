@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import low_rank
+from index.checksums import write_sums
 from index.encoder import (
     GRAPH,
     GRAPH_FILE,
@@ -233,6 +234,7 @@ def export_model(model: SentenceTransformer, name: str, folder: Path) -> Export:
         questions=questions,
     )
     export.write(folder)
+    write_sums(folder)
     return export
 
 

