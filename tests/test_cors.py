@@ -11,8 +11,8 @@ from service.keyring import KeyFile
 from service.permits import TABLE, need_of
 from service.settings import Settings
 from tests.contract import Checked, opened
+from tests.judged import filled
 from tests.server import Home, Unwired
-from tests.test_access import filled
 
 pytest_plugins = ("tests.server", "tests.contract")
 
