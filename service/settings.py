@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     )
     max_questions: int = Field(default=16, ge=1, description="Questions that each worker works on at a time.")
     max_waiting_questions: int = Field(
-        default=64, ge=0, description="Questions that wait for their turn; those beyond get a 503."
+        default=48, ge=0, description="Questions that wait for their turn; those beyond get a 503."
     )
     waiting_seconds: float = Field(default=4.0, gt=0, description="How long one waits before it gets a 503.")
     max_connections: int = Field(
