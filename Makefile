@@ -1,6 +1,5 @@
 # Pullquote. `make serve` answers questions, `make test` runs everything.
 .DEFAULT_GOAL := help
-PORT ?= 8000
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -18,8 +17,8 @@ READY := $(VENV)/.ready
 help: ## say what there is to do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-serve: $(READY) ## install, build the index of corpus/texts, serve on 127.0.0.1:$(PORT)
-	@PULLQUOTE_PORT=$(PORT) $(BIN)/pullquote serve --watch
+serve: $(READY) ## install, build the index of corpus/texts, serve on 127.0.0.1:8000 (PORT=... for another)
+	@$(if $(PORT),PULLQUOTE_PORT=$(PORT)) $(BIN)/pullquote serve --watch
 
 index: $(READY) ## make the index follow corpus/texts
 	@$(BIN)/pullquote index

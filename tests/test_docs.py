@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -246,3 +247,14 @@ def test_these_tests_see_a_broken_link() -> None:
         '![f](gone.png) [g](docs/gone.md#x) <img src="gone.svg">\n\n[h]: gone.txt\n'
     )
     assert broken_links(page, ROOT) == ["gone.png", "docs/gone.md#x", "gone.svg", "gone.txt"]
+
+
+def test_make_serve_leaves_the_port_to_the_settings_unless_it_is_given() -> None:
+    def serving(*given: str) -> str:
+        command = ["make", "--dry-run", "serve", *given]
+        bare = {name: value for name, value in os.environ.items() if name != "PORT"}
+        done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=True)
+        return next(line for line in done.stdout.splitlines() if "pullquote serve" in line)
+
+    assert "PULLQUOTE_PORT" not in serving()
+    assert "PULLQUOTE_PORT=9000 " in serving("PORT=9000")
