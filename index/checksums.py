@@ -11,7 +11,9 @@ SUMS_FILE = "SHA256SUMS"
 
 def write_sums(folder: Path) -> None:
     """Write SHA256SUMS of all files in `folder`, which has no folders in it."""
-    lines = [f"{_sum(path)}  {path.name}\n" for path in sorted(folder.iterdir()) if path.name != SUMS_FILE]
+    lines = [
+        f"{sha256_of(path)}  {path.name}\n" for path in sorted(folder.iterdir()) if path.name != SUMS_FILE
+    ]
     (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
@@ -30,7 +32,9 @@ def damaged(folder: Path) -> list[str] | None:
     found = list(_listed(listed))
     if not found:
         return [SUMS_FILE]
-    return [name for name, known in found if not (folder / name).is_file() or _sum(folder / name) != known]
+    return [
+        name for name, known in found if not (folder / name).is_file() or sha256_of(folder / name) != known
+    ]
 
 
 def _listed(text: str) -> Iterator[tuple[str, str]]:
@@ -40,6 +44,7 @@ def _listed(text: str) -> Iterator[tuple[str, str]]:
         yield (SUMS_FILE, "") if not name or Path(name).name != name else (name, known)
 
 
-def _sum(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal. Raises OSError for what cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import low_rank
-from index.checksums import write_sums
+from index.checksums import sha256_of, write_sums
 from index.encoder import (
     GRAPH,
     GRAPH_FILE,
@@ -82,7 +82,7 @@ def model_folder(model: str) -> str:
             "or set PULLQUOTE_MODEL (or --model) to an exported encoder folder"
         )
     folder = Path(spec.origin).parent / "model"
-    seen = _sha256(folder / "model.safetensors")
+    seen = sha256_of(folder / "model.safetensors")
     if seen != PACKAGED_SHA256:
         raise EncoderError(
             f"{PACKAGED_MODEL}: model.safetensors has SHA-256 {seen}, not the official {PACKAGED_SHA256}; "
@@ -99,13 +99,8 @@ def source_digest(model: str) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in (".json", ".safetensors", ".bin", ".txt", ".model"):
-            digest.update(f"{path.relative_to(folder).as_posix()} {_sha256(path)}\n".encode())
+            digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def can_build() -> bool:
