@@ -19,8 +19,8 @@ def test_it_rests_once_after_the_last_use() -> None:
     resting = Resting(0.2, rest)
     assert not done.wait(0.3), "nothing was used yet"
     for _ in range(8):
-        resting.used()
         last = time.monotonic()
+        resting.used()
         time.sleep(0.02)
     assert done.wait(10)
     time.sleep(0.3)
