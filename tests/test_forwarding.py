@@ -27,7 +27,7 @@ from service.crew import Place
 from service.doors.replies import keeper_of
 from service.forwarding import Counter, Forward, is_for_writer
 from service.settings import Settings
-from tests import test_edits
+from tests import test_edits, test_edits_refused
 from tests.contract import Checked
 from tests.server import PATIENCE_SECONDS, Home, wait_for
 
@@ -296,10 +296,10 @@ test_unreadable = test_edits.test_a_document_that_cannot_be_read_is_kept_and_say
 test_ids = test_edits.test_an_id_is_data_whatever_it_is
 test_conditions = test_edits.test_a_change_is_made_in_the_state_it_is_meant_for_alone
 test_two_changes = test_edits.test_of_two_changes_to_one_state_one_is_made
-test_other_formats = test_edits.test_a_body_of_another_format_is_refused
-test_partial_bodies = test_edits.test_a_part_or_a_packed_body_is_never_taken_for_the_document
-test_bad_ids = test_edits.test_what_cannot_be_an_id_is_refused_with_its_reason
-test_bad_queries = test_edits.test_a_bad_query_changes_nothing
+test_other_formats = test_edits_refused.test_a_body_of_another_format_is_refused
+test_partial_bodies = test_edits_refused.test_a_part_or_a_packed_body_is_never_taken_for_the_document
+test_bad_ids = test_edits_refused.test_what_cannot_be_an_id_is_refused_with_its_reason
+test_bad_queries = test_edits_refused.test_a_bad_query_changes_nothing
 
 
 def test_who_is_elsewhere_changes_nothing_by_way_of_another_worker(request_: Checked) -> None:
