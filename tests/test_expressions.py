@@ -108,7 +108,11 @@ def _grows(pattern: re.Pattern[Any], method: str, parts: Parts, short: float) ->
                 # Something else may have been in the way: only what is so every time is so.
                 long = seconds(pattern, method, made(parts, longer), 3)
                 short = max(seconds(pattern, method, made(parts, length), 3), NOTICED / 100)
-                if long > max(NOTICED, STEEP * 4 * short):
+                # One step may be steep, where the memory for going back outgrows what is at hand. The next
+                # is so too only where the time is quadratic.
+                if long > max(NOTICED, STEEP * 4 * short) and (
+                    seconds(pattern, method, made(parts, 4 * longer)) > STEEP * 4 * long
+                ):
                     return f"takes {short:.5f} s at {length:,} characters, {long:.5f} s at {longer:,}"
         except TooLong:
             return f"takes more than {LONGEST} s at {longer:,} characters"

@@ -219,6 +219,42 @@ def test_markdown_notation(source: str, words: str) -> None:
     assert shown(markdown(f"[r]: /u\n\n{source}"))[0][2] == words
 
 
+def test_markdown_containers() -> None:
+    document = markdown(
+        'before\n!!! warning "Be *sure*"\n    One.\n\n    Two.\n\n        code\n\nafter\n\n'
+        '!!! note\n\n    Three.\n\n=== "pip"\n\n    ```\n    install\n    ```\n\n'
+        "- item\n\n    ??? tip\n        Four.\n\n    Five.\n\n```{note} Six\n:class: wide\n\nSeven.\n```\n\n"
+        ":::tip[Eight]\nNine.\n:::\n\n/// details | Ten\nEleven.\n///\n\n> [!NOTE]\n> Twelve.\n"
+    )
+    assert [(kind, words) for kind, _, words in shown(document)] == [
+        *(("paragraph", words) for words in ("before", "Be sure", "One.", "Two.")),
+        *(("code", "code"), ("paragraph", "after"), ("paragraph", "Three."), ("paragraph", "pip")),
+        *(("code", "install"), ("list_item", "item"), ("paragraph", "Four."), ("paragraph", "Five.")),
+        *(("paragraph", words) for words in ("Six", "Seven.", "Eight", "Nine.", "Ten", "Eleven.", "Twelve.")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("!!! Read this first", "!!! Read this first"),
+        ("!!! note\nnot indented", "!!! note not indented"),
+        ("a ::: b", "a ::: b"),
+        ("/// Returns nothing.", "/// Returns nothing."),
+        ("[!NOTE] outside of a quotation", "[!NOTE] outside of a quotation"),
+        ("> a\n> [!NOTE]", "a [!NOTE]"),
+        (":::{code-block} python", ":::{code-block} python"),
+        ("=== not a tab", "=== not a tab"),
+    ],
+)
+def test_what_opens_no_container_is_text(text: str, words: str) -> None:
+    assert shown(markdown(text))[0][2] == words
+
+
+def test_code_of_a_directive_is_code() -> None:
+    assert shown(markdown("```{code-block} python\nx = 1\n```")) == [("code", 0, "x = 1")]
+
+
 def test_raw_html() -> None:
     document = markdown(
         "<div title='a > b'>\nHello <b>you</b><br>two\n</div>\n\n<script>\nx\n\ny\n</script>\n"
@@ -320,6 +356,10 @@ PATHOLOGICAL = {
     "tags": "<a '" * HUGE,
     "comments": "x <!-- " * 2_000,
     "bars": "|" * HUGE + "\n" + "|-" * HUGE,
+    "admonitions": "!!! note\n\n" * 5_000 + "    x",
+    "nested admonitions": "".join("    " * depth + "!!! note\n" for depth in range(150)) + "x",
+    "directives": "```{note}\n" * 2_000 + "x",
+    "containers": ":::a\n" * HUGE + "x",
     "spaces": "a" + " " * HUGE + "b",
     "lines": "a\n" * HUGE,
     "titles": "Title\n\n" * 2_000 + "and text below it",

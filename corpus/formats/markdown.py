@@ -13,8 +13,9 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
 from corpus.document import Block, BlockKind, Cell, Row, Span
-from corpus.formats import frontmatter, tables, tags
-from corpus.formats.markdown_lines import Line, Stretch, lines_of, parser
+from corpus.formats import frontmatter, markdown_containers, tables, tags
+from corpus.formats.markdown_containers import parser
+from corpus.formats.markdown_lines import Line, Stretch, lines_of
 from corpus.formats.markdown_notation import Mark, disjoint, marks
 from corpus.formats.plain import plain
 from corpus.formats.reading import Reading
@@ -94,7 +95,7 @@ def _block(source: _Source, token: Token, item: Token | None, depth: int) -> Blo
     """Return the block that `token` opens, or None where it has no visible word."""
     lines = lines_of(token)
     match token.type:
-        case "paragraph_open":
+        case "paragraph_open" | markdown_containers.TITLE:
             return _prose(source, lines) if item is None else _item(source, lines, item, depth)
         case "heading_open":
             return _heading(source, token, lines)

@@ -7,7 +7,6 @@ The rules that make blocks of words are therefore wrapped and leave the lines on
 
 from __future__ import annotations
 
-import functools
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -57,9 +56,8 @@ class Stretch:
         return self.place(start), self.place(end - 1) + 1
 
 
-@functools.cache
 def parser() -> MarkdownIt:
-    """Return the parser of blocks, which leaves their lines on the tokens."""
+    """Return a new parser of CommonMark's blocks and of tables, which leaves their lines on the tokens."""
     made = MarkdownIt("commonmark", {"maxNesting": DEEPEST + _MARGIN}).enable("table")
     rules: list[tuple[str, _Rule, _Indent, list[str]]] = [
         # The last entry repeats the library's own table: which blocks this one may interrupt.

@@ -127,7 +127,8 @@ def _stacked(parts: list[Part]) -> list[bool]:
             stacked += 1
             result[place] = capitals or stacked <= _MOST_STACKED
         elif not part.underline:
-            below, stacked = part.lines[-1].end - part.lines[0].start, 0
+            # Line ends count as one: a file with two characters at each has the same headings.
+            below, stacked = sum(len(line.words) + 1 for line in part.lines) - 1, 0
     return result
 
 

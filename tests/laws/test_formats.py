@@ -78,6 +78,10 @@ NOTATION = [
         "name: value\n",
     ],
 ]
+CONTAINERS = [
+    *("!!! note\n", '??? tip "Title"\n', '=== "Tab"\n', "    !!! x\n", ":::tip\n", ":::tip[a] b\n", ":::\n"),
+    *("/// note | Title\n", "///\n", "```{note}\n", "~~~{tip} Title\n", ":class: a\n", "> [!NOTE]\n"),
+]
 WORDS = ["a", "Bc", "word", "é", "e\u0301", "😀", "שלום", "中文", "12", "3.4", "Title Case", "ends.", "CAPS"]
 SPACES = [
     " ",
@@ -95,7 +99,9 @@ SPACES = [
     "\x85",
     "\x1c",
 ]
-CRUMB = st.tuples(*(st.sampled_from(["", "", *kind]) for kind in (SPACES, NOTATION, WORDS))).map("".join)
+CRUMB = st.tuples(
+    *(st.sampled_from(["", "", *kind]) for kind in (SPACES, [*NOTATION, *CONTAINERS], WORDS))
+).map("".join)
 SOUP = st.lists(CRUMB, min_size=4, max_size=25).map("".join)
 TEXTS = st.one_of(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), SOUP)
 
@@ -204,6 +210,8 @@ def test_words_are_those_shown(text: str) -> None:
     """Without markup, Markdown prose has exactly the letters and digits that the library shows."""
     # The library decodes entities, cuts ragged rows, and does not know front matter or task lists.
     text = text.replace("&", "").replace("|", "").replace("[x]", "").replace("---", "")
+    for opening in CONTAINERS:
+        text = text.replace(opening.strip(), "")
     assume(text.count("[") <= 10)
     tokens = MarkdownIt("commonmark", {"maxNesting": 99}).enable(["strikethrough", "table"]).parse(text)
     assume(not any(token.type in ("html_block", "table_open") for token in tokens))
@@ -277,7 +285,55 @@ def quoted(piece: Piece) -> Piece:
     return indented(piece[0], "> ", "> "), piece[1]
 
 
-PIECES: st.SearchStrategy[Piece] = st.one_of(LEAF, LEAF.map(quoted), LEAF.map(quoted).map(quoted))
+def titled(opening: str, title: str, piece: Piece) -> Piece:
+    """Return a container that opens with a line, its title at `{}`, around a piece that stands as it is."""
+    return opening.replace("{}", title) + "\n" + piece[0], [(BlockKind.PARAGRAPH, title), *piece[1]]
+
+
+def admonition(opening: str, title: str, piece: Piece) -> Piece:
+    return titled(opening, title, (indented("\n\n" + piece[0], "", "    ").removeprefix("\n"), piece[1]))
+
+
+def bare(opening: str, piece: Piece) -> Piece:
+    """Return an admonition without a title: nothing of the line that opens it is a word."""
+    return opening + "\n" + indented(piece[0], "    ", "    "), piece[1]
+
+
+def closed(closing: str, piece: Piece) -> Piece:
+    # Raw HTML goes on until there is an empty line.
+    between = "\n\n" if piece[0].endswith(">") else "\n"
+    return f"{piece[0]}{between}{closing}", piece[1]
+
+
+INDENTING = st.sampled_from(
+    ['!!! note "{}"', '??? hidden inline end "{}"', '???+ tip "{}"', '=== "{}"', '===! "{}"']
+)
+LINES = st.sampled_from(
+    [
+        *(
+            (f"{opening}", ":::")
+            for opening in (":::hidden {}", "::: hidden {}", ":::hidden[{}]", ":::{note} {}")
+        ),
+        *((f"{opening}", "///") for opening in ("/// hidden | {}", "/// hidden-1 |{}")),
+        ("~~~~{note} {}", "~~~~"),
+        ("````{admonition} {}\n:class: hidden", "````"),
+    ]
+)
+CONTAINED: st.SearchStrategy[Piece] = st.one_of(
+    st.builds(admonition, INDENTING, PHRASES, LEAF),
+    st.builds(bare, st.sampled_from(["!!! hidden", "??? hidden inline"]), LEAF),
+    st.builds(lambda lines, *given: closed(lines[1], titled(lines[0], *given)), LINES, PHRASES, LEAF),
+    st.builds(titled, st.sampled_from(["[!HIDDEN] {}", "[!hidden]- {}"]), PHRASES, LEAF).map(quoted),
+)
+PIECES: st.SearchStrategy[Piece] = st.one_of(
+    LEAF,
+    LEAF.map(quoted),
+    LEAF.map(quoted).map(quoted),
+    CONTAINED,
+    CONTAINED.map(quoted),
+    st.builds(admonition, INDENTING, PHRASES, CONTAINED),
+    st.builds(lambda lines, *given: closed(lines[1], titled(lines[0], *given)), LINES, PHRASES, CONTAINED),
+)
 
 
 @given(st.lists(PIECES, max_size=6), st.sampled_from(["\n", "\r\n", "\r"]))
