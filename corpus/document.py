@@ -45,6 +45,8 @@ class BlockKind(StrEnum):
     LIST_ITEM = "list_item"
     TABLE = "table"
     CODE = "code"
+    CAPTION = "caption"
+    """A short line that names the block below it: the title of an admonition or a tab."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def _joins(run: Sequence[Atom], held: int, block: Sequence[Atom], size: int, ful
     if held + size > full:
         return False
     same = run[-1].kind is block[0].kind and block[0].kind is BlockKind.LIST_ITEM
-    leads_in = run[-1].text.endswith(":")
+    leads_in = run[-1].text.endswith(":") or run[-1].kind is BlockKind.CAPTION
     return same or leads_in or held < FILL_TOKENS or size < FILL_TOKENS // 2
 
 
@@ -212,8 +212,11 @@ def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom]) -> P
         if number:
             embedded += "\n" if atom.opens_line else " "
         moved = [_moved(candidate, len(embedded)) for candidate in atom.candidates]
-        leads = atom.text.endswith((":", "?")) and atom.kind not in LED
-        if lead and not leads and (atom.kind in LED or lead[0].text.endswith("?")):
+        if lead and lead[0].kind is BlockKind.CAPTION and atom.opens_block and run[number - 1] is not lead[0]:
+            lead = None
+        captions = atom.kind is BlockKind.CAPTION
+        leads = captions or (atom.text.endswith((":", "?")) and atom.kind not in LED)
+        if lead and not leads and _is_led(atom, lead[0]):
             candidates.extend(_led(one, lead[1]) for one in moved)
         else:
             candidates.extend(moved)
@@ -227,6 +230,11 @@ def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom]) -> P
         embedded=embedded,
         context=len(context),
     )
+
+
+def _is_led(atom: Atom, lead: Atom) -> bool:
+    """Return whether `lead` leads in to `atom`: to a list or code, to an answer, to what a caption names."""
+    return atom.kind in LED or lead.kind is BlockKind.CAPTION or lead.text.endswith("?")
 
 
 def _led(candidate: Candidate, lead: Span) -> Candidate:

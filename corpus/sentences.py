@@ -13,6 +13,9 @@ from corpus.document import Span
 LANGUAGE = "en"
 """sentencex falls back along language families, so unknown languages still get its default rules."""
 
+LONE_RETURN = re.compile(r"\r(?!\n)")
+"""An old way to end a line, which the library does not know."""
+
 
 def sentences(text: str, content: Span, markup: Sequence[Span] = ()) -> list[Span]:
     """Return the sentences of `content`, in order, disjoint, and covering every visible word of it.
@@ -23,7 +26,8 @@ def sentences(text: str, content: Span, markup: Sequence[Span] = ()) -> list[Spa
     """
     masked = blanked(text, content, markup)
     found: list[Span] = []
-    for boundary in sentencex.get_sentence_boundaries(LANGUAGE, _without_code(content.of(text), masked)):
+    shown = LONE_RETURN.sub("\n", _without_code(content.of(text), masked))
+    for boundary in sentencex.get_sentence_boundaries(LANGUAGE, shown):
         part = masked[boundary["start_index"] : boundary["end_index"]]
         lead = len(part) - len(part.lstrip())
         span = Span(

@@ -229,6 +229,44 @@ def test_not_a_question(indexed: Indexed, question: str) -> None:
     assert ask(indexed({"a.md": ARTICLE}), question).verdict == NotFound("not_a_question")
 
 
+NOTES = b"""# Rook
+
+Rook copies folders to a second disk every night.
+
+!!! warning "Changed in 4.2"
+
+    Links are followed, as files are.
+
+Each copy is compared with the original in the morning.
+
+=== "Linux"
+
+    ```
+    rook copy --nightly
+    ```
+
+=== "Windows"
+
+    ```
+    rook.exe schedule daily
+    ```
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "quotes"),
+    [
+        ("What was changed in Rook 4.2?", ["Links are followed, as files are."]),
+        ("How do I start a nightly copy on Windows?", ["rook.exe schedule daily"]),
+        ("How do I start a nightly copy on Linux?", ["rook copy --nightly"]),
+    ],
+)
+def test_captions(indexed: Indexed, question: str, quotes: list[str]) -> None:
+    """What an admonition or a tab is called counts for what stands in it; its notation is not quoted."""
+    index = indexed({"rook.md": NOTES})
+    assert words_of(index, ask(index, question)) == quotes
+
+
 @given(st.lists(st.sampled_from(["One is here. ", "See `a.b. Cd` now. ", "Call ``x! Y?`` then. ", "End"])))
 @settings(max_examples=60)
 def test_no_end_in_code(parts: list[str]) -> None:

@@ -227,11 +227,13 @@ def test_markdown_containers() -> None:
         ":::tip[Eight]\nNine.\n:::\n\n/// details | Ten\nEleven.\n///\n\n> [!NOTE]\n> Twelve.\n"
     )
     assert [(kind, words) for kind, _, words in shown(document)] == [
-        *(("paragraph", words) for words in ("before", "Be sure", "One.", "Two.")),
-        *(("code", "code"), ("paragraph", "after"), ("paragraph", "Three."), ("paragraph", "pip")),
+        *(("paragraph", "before"), ("caption", "Be sure"), ("paragraph", "One."), ("paragraph", "Two.")),
+        *(("code", "code"), ("paragraph", "after"), ("paragraph", "Three."), ("caption", "pip")),
         *(("code", "install"), ("list_item", "item"), ("paragraph", "Four."), ("paragraph", "Five.")),
-        *(("paragraph", words) for words in ("Six", "Seven.", "Eight", "Nine.", "Ten", "Eleven.", "Twelve.")),
+        *(("caption", "Six"), ("paragraph", "Seven."), ("caption", "Eight"), ("paragraph", "Nine.")),
+        *(("caption", "Ten"), ("paragraph", "Eleven."), ("paragraph", "Twelve.")),
     ]
+    assert sources(document)[1] == ('!!! warning "Be *sure*"', "Be *sure*")
 
 
 @pytest.mark.parametrize(

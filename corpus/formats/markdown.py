@@ -95,7 +95,9 @@ def _block(source: _Source, token: Token, item: Token | None, depth: int) -> Blo
     """Return the block that `token` opens, or None where it has no visible word."""
     lines = lines_of(token)
     match token.type:
-        case "paragraph_open" | markdown_containers.TITLE:
+        case markdown_containers.TITLE:
+            return _caption(source, token, lines)
+        case "paragraph_open":
             return _prose(source, lines) if item is None else _item(source, lines, item, depth)
         case "heading_open":
             return _heading(source, token, lines)
@@ -139,6 +141,14 @@ def _prose(source: _Source, lines: list[Line]) -> Block | None:
     inner = stretch.places(0, len(stretch.text))
     found = _prefixes(lines) + _inline(source, stretch)
     return _made(source, BlockKind.PARAGRAPH, outer=inner, inner=inner, found=found)
+
+
+def _caption(source: _Source, token: Token, lines: list[Line]) -> Block | None:
+    """Return the title of a container, whose block is the line that opens it."""
+    stretch = Stretch(lines)
+    inner = stretch.places(0, len(stretch.text))
+    found = _inline(source, stretch)
+    return _made(source, BlockKind.CAPTION, outer=token.meta["whole"], inner=inner, found=found)
 
 
 def _item(source: _Source, lines: list[Line], item: Token, depth: int) -> Block | None:

@@ -2,8 +2,8 @@
 
 Their words are Markdown like any other; what opens and closes them is notation. Without these rules what
 stands behind a blank line of an admonition would be indented code, what a directive holds fenced code, and
-the line that opens it a part of the first sentence. A title that is written out is a paragraph of its own;
-the name of the kind is no word of the author's. Read are:
+the line that opens it a part of the first sentence. A title that is written out is a caption; the name
+of the kind is no word of the author's. Read are:
 
 - indented, after Python-Markdown and MkDocs: `!!! note "Title"`, `??? tip`, `=== "Tab"`;
 - fenced, after MyST: three backticks and `{note} Title`, `:::{note} Title`;
@@ -175,6 +175,7 @@ def _title(state: StateBlock, line: int, place: tuple[int, int]) -> None:
         token = state.push(TITLE, "", 0)
         token.map = [line, line + 1]
         token.meta["lines"] = [Line(start, start, end, state.src[start:end])]
+        token.meta["whole"] = (state.bMarks[line] + state.tShift[line], state.eMarks[line])
 
 
 def _inside(state: StateBlock, begin: int, end: int, indent: int) -> None:

@@ -287,7 +287,7 @@ def quoted(piece: Piece) -> Piece:
 
 def titled(opening: str, title: str, piece: Piece) -> Piece:
     """Return a container that opens with a line, its title at `{}`, around a piece that stands as it is."""
-    return opening.replace("{}", title) + "\n" + piece[0], [(BlockKind.PARAGRAPH, title), *piece[1]]
+    return opening.replace("{}", title) + "\n" + piece[0], [(BlockKind.CAPTION, title), *piece[1]]
 
 
 def admonition(opening: str, title: str, piece: Piece) -> Piece:

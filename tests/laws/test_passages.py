@@ -162,3 +162,24 @@ def test_line_ends(name: str, data: st.DataObject) -> None:
         return [(one.embedded, [each.statement for each in one.candidates]) for one in found]
 
     assert seen(text) == seen(text.replace("\n", "\r\n")) == seen(text.replace("\n", "\r"))
+
+
+@given(
+    st.sampled_from(['!!! note "{}"\n\n    {}', ":::tip[{}]\n{}\n:::", "/// tab | {}\n{}\n///"]),
+    st.booleans(),
+)
+def test_captions_name_the_block_below(form: str, more: bool) -> None:
+    """What a container is called is the label of its first block, and of no other."""
+    text = (
+        "# Rook\n\nBefore it.\n\n"
+        + form.format("Changed twice", "It follows links.")
+        + "\n\nBehind it." * more
+    )
+    document = parse("rook.md", text.encode())
+    (passage,) = passages_of(document, 10_000)
+    labels = {
+        one.span.of(text): one.row_label_embedded and one.row_label_embedded.of(passage.embedded)
+        for one in passage.candidates
+    }
+    labelled = {"Before it.": None, "Changed twice": None, "It follows links.": "Changed twice"}
+    assert labels == labelled | ({"Behind it.": None} if more else {})
