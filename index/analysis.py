@@ -26,6 +26,10 @@ WITHIN = re.compile(r"[^\W_](?:[\w'’.+#-]*[\w+#])?")
 PART = re.compile(r"[^\W_]+")
 CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+")
 NUMBER = re.compile(r"[\d.,:/-]+")
+YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
+VERSION = re.compile(r"(?<![\d.])\d+\.\d+\.\d+(?![\d.])")
+"""What people ask for by itself and documents write within a longer word: `2021-02-12`, `v2.13.0`."""
+
 POSSESSIVE = ("'s", "’s")
 LONGEST_TERM = 64
 """Code points kept of a term: longer "words" are data, and the vocabulary stays small beside them."""
@@ -91,10 +95,11 @@ def _word(start: int, text: str) -> Word:
 @lru_cache(maxsize=65_536)
 def _terms_of(word: str) -> tuple[str, ...]:
     whole = _stem(word)
+    dated = YEAR.findall(word) + VERSION.findall(word) if len(word) <= LONGEST_TERM else []
     if NUMBER.fullmatch(word):
-        return (whole,)
+        return tuple(dict.fromkeys([whole, *dated]))
     parts = [_stem(part) for part in _parts(word)]
-    return tuple(dict.fromkeys([whole, *parts])) if len(parts) > 1 else (whole,)
+    return tuple(dict.fromkeys([whole, *(parts if len(parts) > 1 else ()), *dated]))
 
 
 def _parts(word: str) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from index.analysis import Word, words
+from index.analysis import VERSION, YEAR, Word, words
 from index.encoder import Encoder, Encoding, Vector
 from index.terms import Terms
 from index.vocabulary import Vocabulary
@@ -53,6 +53,8 @@ class Question:
     """Weight of the subject words that the corpus does not know, as a share of the subject's."""
     unknown_names: int
     """How many names (written with a capital) and numbers there are that the corpus does not know."""
+    unknown_dates: int
+    """How many years and versions there are that the corpus does not know."""
     names: tuple[int, ...] = ()
     """The numbers of the words that the corpus writes as names."""
     rivals: tuple[str, ...] = ()
@@ -106,6 +108,7 @@ def _read(text: str, encoding: Encoding, encoder: Encoder, terms: Terms, vocabul
         groups=groups,
         unknown=_unknown(found, weights, vocabulary),
         unknown_names=sum(_is_unknown_name(at, word, vocabulary) for at, word in enumerate(found)),
+        unknown_dates=sum(_is_unknown_date(term, terms) for word in found for term in word.terms),
         names=names,
         rivals=_rivals(vocabulary, [found[at] for at in names], found),
     )
@@ -129,6 +132,11 @@ def _is_unknown_name(at: int, word: Word, vocabulary: Vocabulary) -> bool:
         or (at > 0 and word.text[0].isupper())
     )
     return named and not word.is_stopword and not vocabulary.knows(word)
+
+
+def _is_unknown_date(term: str, terms: Terms) -> bool:
+    """Return whether a term is a year or the number of a version that no document has."""
+    return (YEAR.fullmatch(term) or VERSION.fullmatch(term)) is not None and term not in terms
 
 
 def _rivals(vocabulary: Vocabulary, names: Sequence[Word], asked: Sequence[Word]) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ WEIGHTS = {
     "unmet": -3.0,  # weight of what is not met of the subject words, as a share
     "unknown": 0.0,  # weight of the subject words that the corpus does not know, as a share
     "unknown_name": 0.0,  # names and numbers in the question that the corpus does not know
+    "unknown_date": 0.0,  # years and versions in the question that the corpus does not know
     "passages": 0.0,  # ln of how many there are, up to LARGEST: among more, a chance match is likelier
     "answer_only": 0.8,  # MaxSim over the cell without its label and header
     "only": 1.3,  # 1 for a cell that is nothing but the date, number or name asked for
@@ -216,6 +217,7 @@ def _features(snapshot: Snapshot, question: Question, evidence: Evidence) -> NDA
         "unmet": 1.0 - question.weights[question.subject] @ met / question.weights[question.subject].sum(),
         "unknown": np.full(len(one), question.unknown),
         "unknown_name": np.full(len(one), question.unknown_names),
+        "unknown_date": np.full(len(one), question.unknown_dates),
         "passages": np.full(len(one), np.log(min(max(snapshot.passages, 1), LARGEST))),
         "answer_only": weights @ range_max(evidence.meant, pairs(one, TOKEN_FIELDS[:2])),
     }

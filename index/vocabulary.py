@@ -17,7 +17,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from corpus.document import Span
-from index.analysis import Word, terms, words
+from index.analysis import NUMBER, Word, terms, words
 
 SHORTEST_CORRECTED = 4
 """Words of fewer letters have too many neighbours to be corrected."""
@@ -206,10 +206,11 @@ class Vocabulary:
         return term in self._stems if self._stands is None else self._stands(term)
 
     def knows(self, word: Word) -> bool:
-        """Return whether the corpus has the word, a form of it, or all of its parts."""
+        """Return whether the corpus has the word, a form of it, or all of its parts; a number has none."""
         if word.text in self or self._has_term(word.terms[0]):
             return True
-        return len(word.terms) > 1 and all(self._has_term(part) for part in word.terms[1:])
+        compound = len(word.terms) > 1 and not NUMBER.fullmatch(word.text)
+        return compound and all(self._has_term(part) for part in word.terms[1:])
 
     def correction(self, word: str) -> str | None:
         """Return the word of the corpus that `word` is most likely a misspelling of, or None.

@@ -267,6 +267,16 @@ def test_captions(indexed: Indexed, question: str, quotes: list[str]) -> None:
     assert words_of(index, ask(index, question)) == quotes
 
 
+@pytest.mark.parametrize("other", ["4.2.7", "9.8.1"])
+def test_a_version_that_no_document_has(indexed: Indexed, other: str) -> None:
+    """What is said of one version is not told to whoever asks for another."""
+    index = indexed({"rook.md": NOTES})
+    assert isinstance(ask(index, "What was changed in Rook 4.2?").verdict, Answer)
+    assert isinstance(ask(index, f"What was changed in Rook {other}?").verdict, NotFound)
+    index = indexed({"rook.md": NOTES, "log.txt": f"rook-{other}.tar.gz was fetched at noon.".encode()})
+    assert isinstance(ask(index, f"What was changed in Rook {other}?").verdict, NotFound)
+
+
 @given(st.lists(st.sampled_from(["One is here. ", "See `a.b. Cd` now. ", "Call ``x! Y?`` then. ", "End"])))
 @settings(max_examples=60)
 def test_no_end_in_code(parts: list[str]) -> None:

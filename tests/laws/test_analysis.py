@@ -53,6 +53,24 @@ def test_every_letter_is_in_a_word(text: str) -> None:
     assert not [at for at, character in enumerate(text) if character.isalnum() and at not in covered]
 
 
+@given(
+    st.one_of(
+        st.tuples(
+            st.sampled_from(["{}-02-12", "12.02.{}", "2000/{}", "v{}-final", "Q1/{}", "{}"]),
+            st.integers(1500, 2099),
+        ),
+        st.tuples(
+            st.sampled_from(["v{}", "marl-{}", "{}rc1", "{}-slim", "{}"]),
+            st.tuples(*[st.integers(0, 99)] * 3).map(lambda three: ".".join(map(str, three))),
+        ),
+    )
+)
+def test_years_and_versions_are_terms(written: tuple[str, int | str]) -> None:
+    """A year in a date and a version in a longer word are found by themselves."""
+    form, number = written
+    assert str(number) in [term for word in words(form.format(number)) for term in word.terms]
+
+
 @given(st.sampled_from(sorted(NAMES)), st.sampled_from(["", ".", ",", "?", " is", ")", "'s", "/"]))
 def test_names_stay_whole(name: str, behind: str) -> None:
     """A name's first term is the whole name, whatever its case and whatever stands behind it."""

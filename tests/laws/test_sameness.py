@@ -37,6 +37,7 @@ def question(seed: int) -> Question:
         groups=groups,
         unknown=0.0,
         unknown_names=0,
+        unknown_dates=0,
     )
 
 
