@@ -213,6 +213,11 @@ def test_markdown_blocks() -> None:
         ("a <!-- b --> c", "a c"),
         ("\\*a\\* \\b c\\\nd", "*a* \\b c d"),
         ("a [b\nc](/u\n'title')", "a b c"),
+        ('[a](/u){:target="_blank"} ![b](/u){ width=30 } `c`{.py} *d*{#e}.', "a b c d."),
+        ("{ref}`a <b>` and {py:class}`~c.D`", "a <b> and ~c.D"),
+        ("a { #b .c d='e' }", "a"),
+        ("a\n{: .b }", "a"),
+        ("{a} {{ b }} {1, 2} {#each c} {#d} e {.f g}", "{a} {{ b }} {1, 2} {#each c} {#d} e {.f g}"),
     ],
 )
 def test_markdown_notation(source: str, words: str) -> None:
@@ -255,6 +260,14 @@ def test_what_opens_no_container_is_text(text: str, words: str) -> None:
 
 def test_code_of_a_directive_is_code() -> None:
     assert shown(markdown("```{code-block} python\nx = 1\n```")) == [("code", 0, "x = 1")]
+
+
+@pytest.mark.parametrize("attributes", ["{#a}", "{ #a .b }", "{: #a-1 }", '{: .b data-c="d e" }'])
+@pytest.mark.parametrize("heading", ["## Words", "## Words ##", "## [Words](/u) ##"])
+def test_attributes_of_a_heading(heading: str, attributes: str) -> None:
+    document = markdown(f"{heading} {attributes}\n\n(target-1)=\n\ntext")
+    assert shown(document) == [("heading", 2, "Words"), ("paragraph", 0, "text")]
+    assert "{" not in document.blocks[0].content.of(document.text)
 
 
 def test_raw_html() -> None:

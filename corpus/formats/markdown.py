@@ -16,7 +16,7 @@ from corpus.document import Block, BlockKind, Cell, Row, Span
 from corpus.formats import frontmatter, markdown_containers, tables, tags
 from corpus.formats.markdown_containers import parser
 from corpus.formats.markdown_lines import Line, Stretch, lines_of
-from corpus.formats.markdown_notation import Mark, disjoint, marks
+from corpus.formats.markdown_notation import ATTRIBUTES, Mark, disjoint, marks
 from corpus.formats.plain import plain
 from corpus.formats.reading import Reading
 
@@ -178,6 +178,9 @@ def _heading(source: _Source, token: Token, lines: list[Line]) -> Block | None:
     if token.markup.startswith("#"):
         line = lines[0]
         words, end = tables.trimmed(source.text, line.first + level, line.end, MD_TRIM_CHARS)
+        opened = source.text.rfind("{", words, end)
+        if opened > words and ATTRIBUTES.fullmatch(source.text, opened, end):  # `## words ## {: #name }`
+            words, end = tables.trimmed(source.text, words, opened, MD_TRIM_CHARS)
         closed = source.text[words:end].rstrip("#")
         if not closed or closed[-1] in " \t":  # `## words ##`, but not `## C#`
             end = words + len(closed.rstrip(MD_TRIM_CHARS))

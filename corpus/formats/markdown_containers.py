@@ -10,6 +10,8 @@ of the kind is no word of the author's. Read are:
 - marked by lines, after Docusaurus, VitePress and PyMdown: `:::tip Title`, `:::tip[Title]`,
   `/// tip | Title`;
 - quoted, after GitHub and Obsidian: `> [!NOTE]`.
+
+So is a line that names what stands below it, after MyST: `(name)=`.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ _COLONS = re.compile(
 _SLASHES = re.compile(r"/{3,}+[ \t]*+(?:[\w-]++[ \t]*+(?:\|(?P<title>.*))?)?")
 _FENCE = re.compile(r"(?P<fence>`{3,}+|~{3,}+)[ \t]*+\{(?P<directive>[\w:.-]++)\}(?P<title>[^`]*)")
 _OPTION = re.compile(r":[\w-]++:(?:[ \t].*)?")
+_TARGET = re.compile(r"\([\w:./-]++\)=[ \t]*+")
 _ALERT = re.compile(r"\[![A-Za-z]++\][+-]?(?P<title>.*)")
 
 _Rule = Callable[[StateBlock, int, int, bool], bool]
@@ -70,6 +73,7 @@ def parser() -> MarkdownIt:
     everywhere = ["paragraph", "reference", "blockquote", "list"]
     rules: list[tuple[str, _Rule, list[str]]] = [
         ("alert", _alert, []),
+        ("target", _target, []),
         ("marked", _marked, everywhere),
         ("directive", _directive, everywhere),
         ("indented", _indented, everywhere),
@@ -137,6 +141,15 @@ def _alert(state: StateBlock, begin: int, _end: int, silent: bool) -> bool:
         return False
     if not silent:
         _title(state, begin, found.span("title"))
+        state.line = begin + 1
+    return True
+
+
+def _target(state: StateBlock, begin: int, _end: int, silent: bool) -> bool:
+    """Read a line that only gives a name to what stands below it, as in MyST: `(name)=`."""
+    if _matched(state, begin, _TARGET) is None:
+        return False
+    if not silent:
         state.line = begin + 1
     return True
 

@@ -8,6 +8,7 @@ of the parsed string. Nothing is searched for afterwards.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -21,6 +22,18 @@ Mark = tuple[int, int]
 
 _DEEPEST = 10
 """Brackets in brackets; deeper ones are text. The time for a row of open brackets grows with it."""
+
+_ROLE = re.compile(r"\{[A-Za-z][\w:.+-]*+\}(?=`)")
+"""What a piece of code is to MyST: {ref}`target`."""
+
+ATTRIBUTES = re.compile(
+    r"\{(?P<colon>:)?[ \t]*+"
+    r"(?:(?:[#.][\w:.-]++|[A-Za-z][\w:.-]*+=(?:\"[^\"\n]*+\"|'[^'\n]*+'|[^\s\"'}]++))[ \t]*+)++\}"
+)
+"""A list of attributes (Python-Markdown, kramdown, MyST): {#name .class key="value"}, {: .class }."""
+
+_ATTRIBUTED = "])`*_>~"
+"""What a list of attributes may stand right behind, besides white space at the end of a block."""
 
 _Rule = Callable[[StateInline, bool], bool]
 _Recorder = Callable[[StateInline, int, int], None]
@@ -49,6 +62,8 @@ def _parser() -> MarkdownIt:
     for name, rule, recorder in rules:
         parser.inline.ruler.at(name, _recorded(rule, recorder))
     parser.inline.ruler.at("image", _image)
+    parser.inline.ruler.before("escape", "role", _role)
+    parser.inline.ruler.before("escape", "attributes", _attributes)
     # Behind the rules that pair delimiters, before the one that joins unused ones to the text.
     parser.inline.ruler2.before("fragments_join", "settle_delimiters", _settle)
     return parser
@@ -134,6 +149,30 @@ def _settle(state: StateInline) -> None:
 def _link(state: StateInline, start: int, _count: int) -> None:
     label_end = state.md.helpers.parseLinkLabel(state, start, True)
     _record(state).marks += [(start, start + 1), (label_end, state.pos)]
+
+
+def _role(state: StateInline, silent: bool) -> bool:
+    """Read the name of a role."""
+    found = _ROLE.match(state.src, state.pos, state.posMax)
+    return found is not None and _passed(state, found.end(), silent)
+
+
+def _attributes(state: StateInline, silent: bool) -> bool:
+    """Read a list of attributes where one may stand."""
+    found = ATTRIBUTES.match(state.src, state.pos, state.posMax)
+    if found is None or state.pos == 0:
+        return False
+    before, behind = state.src[state.pos - 1], state.src[found.end() : state.posMax]
+    stands = before in _ATTRIBUTED or (before.isspace() and (found["colon"] or not behind.strip()))
+    return bool(stands) and _passed(state, found.end(), silent)
+
+
+def _passed(state: StateInline, end: int, silent: bool) -> bool:
+    """Go on behind notation that shows nothing, and record it."""
+    if not silent:
+        _record(state).marks.append((state.pos, end))
+    state.pos = end
+    return True
 
 
 def _image(state: StateInline, silent: bool) -> bool:

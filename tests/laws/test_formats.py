@@ -81,6 +81,7 @@ NOTATION = [
 CONTAINERS = [
     *("!!! note\n", '??? tip "Title"\n', '=== "Tab"\n', "    !!! x\n", ":::tip\n", ":::tip[a] b\n", ":::\n"),
     *("/// note | Title\n", "///\n", "```{note}\n", "~~~{tip} Title\n", ":class: a\n", "> [!NOTE]\n"),
+    *("{#a .b}", "{: #a }", "{ref}`", "{a=", "(a)=\n"),
 ]
 WORDS = ["a", "Bc", "word", "é", "e\u0301", "😀", "שלום", "中文", "12", "3.4", "Title Case", "ends.", "CAPS"]
 SPACES = [
@@ -234,6 +235,9 @@ INLINE = st.one_of(
     PHRASES.map(lambda words: (f"<b class='hidden'>{words}</b>", words)),
     PHRASES.map(lambda words: (f"{words} <!-- hidden -->", words)),
     PHRASES.map(lambda words: (f"\\*{words}\\_", f"*{words}_")),
+    PHRASES.map(lambda words: (f"{{hidden}}`{words}`", words)),
+    PHRASES.map(lambda words: (f'[{words}](/hidden){{:hidden="hidden"}}', words)),
+    PHRASES.map(lambda words: (f"*{words}*{{ #hidden .hidden }}", words)),
 )
 PROSE = st.lists(INLINE, min_size=1, max_size=4).map(
     lambda pieces: ("\n".join(source for source, _ in pieces), " ".join(shown for _, shown in pieces))
