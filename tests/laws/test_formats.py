@@ -329,6 +329,8 @@ CONTAINED: st.SearchStrategy[Piece] = st.one_of(
     st.builds(lambda lines, *given: closed(lines[1], titled(lines[0], *given)), LINES, PHRASES, LEAF),
     st.builds(titled, st.sampled_from(["[!HIDDEN] {}", "[!hidden]- {}"]), PHRASES, LEAF).map(quoted),
 )
+# A fence is closed by the first one that is as long.
+WIDER = LINES.map(lambda lines: [one.replace("~~~~", "~~~~~").replace("````", "`````") for one in lines])
 PIECES: st.SearchStrategy[Piece] = st.one_of(
     LEAF,
     LEAF.map(quoted),
@@ -336,7 +338,7 @@ PIECES: st.SearchStrategy[Piece] = st.one_of(
     CONTAINED,
     CONTAINED.map(quoted),
     st.builds(admonition, INDENTING, PHRASES, CONTAINED),
-    st.builds(lambda lines, *given: closed(lines[1], titled(lines[0], *given)), LINES, PHRASES, CONTAINED),
+    st.builds(lambda lines, *given: closed(lines[1], titled(lines[0], *given)), WIDER, PHRASES, CONTAINED),
 )
 
 
