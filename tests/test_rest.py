@@ -115,7 +115,7 @@ def test_top_k_changes_the_number_of_passages_alone(question: str, request_: Che
 def test_a_filter_keeps_to_its_documents(request_: Checked) -> None:
     for prefixes in (["odd names/"], [WINDOWS, HOSTILE], [ARTICLE.name]):
         reply = request_.ask(DEVELOPER, top_k=50, min_confidence=0, filter={"documents": prefixes})
-        assert reply["passages"]
+        assert reply["passages"], (prefixes, request_.get("/v1/documents"), request_.get("/v1/index"))
         cited = [one["document_id"] for one in reply["answer"]["citations"]] if reply["answer"] else []
         found = [one["document_id"] for one in reply["passages"]] + cited
         assert [one for one in found if not one.startswith(tuple(prefixes))] == []
