@@ -21,7 +21,20 @@ from tests.laws.stopping import failing_at
 from tests.laws.test_editing import tree
 from tests.server import ARTICLE, PATIENCE_SECONDS, Home, Reply, wait_for
 
-pytest_plugins = ("tests.server", "tests.contract", "tests.edited")
+pytest_plugins = ("tests.server", "tests.contract")
+
+
+@pytest.fixture(scope="module")
+def room(library: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return a home that these tests change, each under names of its own."""
+    return library.copy(tmp_path_factory.mktemp("room"))
+
+
+@pytest.fixture(scope="module")
+def request_(room: Home) -> Iterator[Checked]:
+    """Return the application over that home."""
+    with opened(room) as checked:
+        yield checked
 
 
 # ---------------------------------------------------------------- putting and removing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +16,20 @@ from tests.edited import NEW, OLD, at, put
 from tests.laws.test_editing import ids, tree
 from tests.server import ARTICLE, Home
 
-pytest_plugins = ("tests.server", "tests.contract", "tests.edited")
+pytest_plugins = ("tests.server", "tests.contract")
+
+
+@pytest.fixture(scope="module")
+def room(library: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return a home that these tests change, each under names of its own."""
+    return library.copy(tmp_path_factory.mktemp("room"))
+
+
+@pytest.fixture(scope="module")
+def request_(room: Home) -> Iterator[Checked]:
+    """Return the application over that home."""
+    with opened(room) as checked:
+        yield checked
 
 
 @pytest.mark.parametrize(
