@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.server import PATIENCE_SECONDS, Home, Server, wait_for
@@ -32,6 +33,11 @@ def server(
 ) -> Iterator[Server]:
     home = library.copy(tmp_path_factory.mktemp("deadlines"))
     server = Server(home, workers=request.param, **DEADLINES)
+    server.client.close()
+    # A connection that was kept may be closed for its idleness at the moment at which it is used again.
+    server.client = httpx.Client(
+        base_url=server.address, timeout=PATIENCE_SECONDS, limits=httpx.Limits(max_keepalive_connections=0)
+    )
     yield server
     server.end()
 

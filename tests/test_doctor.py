@@ -16,7 +16,7 @@ import pytest
 
 from service import checkup_machine, keyring
 from service.settings import Settings
-from tests.server import Home, Server
+from tests.server import Home, Server, wait_for
 from tests.test_starts import mounted, remounted
 
 pytest_plugins = ("tests.server",)
@@ -52,6 +52,13 @@ def doctor(home: Home, *, code: int, **settings: object) -> Findings:
 
 def states(found: Findings, check: str) -> set[str]:
     return {one["state"] for one in found.get(check, [])}
+
+
+def at_rest(server: Server) -> Server:
+    """Return a server that writes nothing of its own accord any more: it has looked at the folder once."""
+    over = 'pullquote_refreshes_total{outcome="succeeded"} 1'
+    wait_for(lambda: over in server.client.get("/metrics").text, "the first refresh to be over")
+    return server
 
 
 WELL = (
@@ -150,7 +157,7 @@ def test_one_flipped_bit_of_an_encoder_is_found(home: Home, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_while_a_server_runs_it_says_which(home: Home, start: Start) -> None:
-    server = start(home)
+    server = at_rest(start(home))
     port = int(server.address.rpartition(":")[2])
     found = doctor(home, code=0, port=port)
     assert home.snapshots()[0] in found["port"][0]["seen"] and "Pullquote" in found["port"][0]["seen"]
@@ -237,7 +244,7 @@ def test_what_killed_servers_have_left_is_told_from_what_is_in_use(
     home: Home, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    start(home, workers=2)
+    at_rest(start(home, workers=2))
     [used] = tmp_path.glob("pullquote-*/tally")
     left = tmp_path / "pullquote-left"
     left.mkdir()
