@@ -2,6 +2,7 @@
 
 A word keeps what makes it a name (`C++`, `TensorFlow.js`, `2.13.0`, `TFX`); inflected forms share a
 stem; a compound (`TensorFlow.js`, `max_retries`, `define-by-run`, `TensorFlow`) is also found by its parts.
+The options of a command that are one letter (`-e`) keep their hyphen and their case: `-E` is another one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ NUMBER = re.compile(r"[\d.,:/-]+")
 YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
 VERSION = re.compile(r"(?<![\d.])\d+\.\d+\.\d+(?![\d.])")
 """What people ask for by itself and documents write within a longer word: `2021-02-12`, `v2.13.0`."""
+
+OPTION = re.compile(r"-[A-Za-z]")
+HYPHENS = "-\u2010\u2011\u2212"
+"""What stands before the letter of an option; typeset documents have others than the keyboard's."""
 
 POSSESSIVE = ("'s", "’s")
 LONGEST_TERM = 64
@@ -69,6 +74,11 @@ class Word:
         """Return whether the word says nothing of a subject."""
         return self.aside or self.text.lower() in STOPWORDS
 
+    @property
+    def is_option(self) -> bool:
+        """Return whether the word is an option of one letter."""
+        return OPTION.fullmatch(self.terms[0]) is not None
+
 
 def words(text: str) -> Iterator[Word]:
     """Yield the words of `text` in order."""
@@ -77,9 +87,9 @@ def words(text: str) -> Iterator[Word]:
         trimmed = found.rstrip(".'’&/-_")
         if "/" in trimmed or "&" in trimmed:
             for part in WITHIN.finditer(trimmed):
-                yield _word(match.start() + part.start(), part.group().rstrip("_"))
+                yield _word(text, match.start() + part.start(), part.group().rstrip("_"))
         elif trimmed:
-            yield _word(match.start(), trimmed)
+            yield _word(text, match.start(), trimmed)
 
 
 def terms(text: str) -> list[str]:
@@ -87,9 +97,19 @@ def terms(text: str) -> list[str]:
     return [term for word in words(text) for term in word.terms]
 
 
-def _word(start: int, text: str) -> Word:
-    bare = text[:-2] if text.endswith(POSSESSIVE) else text
-    return Word(Span(start, start + len(text)), bare, _terms_of(bare))
+def _word(text: str, start: int, found: str) -> Word:
+    end = start + len(found)
+    bare = found[:-2] if found.endswith(POSSESSIVE) else found
+    if len(found) == 1 and _begins_option(text, start):
+        return Word(Span(start - 1, end), text[start - 1 : end], (f"-{found}", *_terms_of(bare)))
+    return Word(Span(start, end), bare, _terms_of(bare))
+
+
+def _begins_option(text: str, start: int) -> bool:
+    """Return whether the letter there is an option's: behind one hyphen that is behind no word."""
+    if start == 0 or text[start - 1] not in HYPHENS or not (text[start].isascii() and text[start].isalpha()):
+        return False
+    return start == 1 or not (text[start - 2].isalnum() or text[start - 2] in HYPHENS + "_")
 
 
 @lru_cache(maxsize=65_536)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from corpus.document import BlockKind, Document, Passage
 from corpus.formats import plain
 from index.analysis import words
+from index.expansions import is_short_form, long_form
 
 ALIAS_FILE = "pullquote.aliases"
 """In the corpus folder: `tf = TensorFlow`, one a line, `#` begins a comment."""
@@ -16,44 +17,16 @@ IN_BRACKETS = re.compile(r"\(([^\W\d_][\w&.-]{1,9})\)")
 
 
 def acronyms(found: Iterable[Passage]) -> Iterator[tuple[str, str]]:
-    """Yield (short, long) for each `Long Form (LF)` in the passages.
-
-    After Schwartz and Hearst, "A simple algorithm for identifying abbreviation definitions in
-    biomedical text" (2003): the letters of the short form are looked for from the right, and the
-    first must begin a word.
-    """
+    """Yield (short, long) for each `Long Form (LF)` in the passages."""
     seen: set[tuple[str, str]] = set()
     for passage in found:
         for match in IN_BRACKETS.finditer(passage.embedded):
             short = match.group(1)
             before = passage.embedded[max(0, match.start() - 120) : match.start()].rstrip()
-            long = _long_form(short, before)
+            long = long_form(short, before) if is_short_form(short) else None
             if long is not None and (short, long) not in seen:
                 seen.add((short, long))
                 yield short, long
-
-
-def _long_form(short: str, before: str) -> str | None:
-    if sum(character.isupper() for character in short) < 2:
-        return None
-    at = len(before)
-    for number, letter in enumerate(reversed(short)):
-        if not letter.isalnum():
-            continue
-        first = number == len(short) - 1
-        at -= 1
-        while at >= 0 and not (
-            before[at].casefold() == letter.casefold()
-            and (not first or at == 0 or not before[at - 1].isalnum())
-        ):
-            at -= 1
-        if at < 0:
-            return None
-    long = before[at:]
-    longest = min(len(short) + 5, len(short) * 2)
-    if not 1 < len(long.split()) <= longest or "\n" in long or short in long.split():
-        return None
-    return long
 
 
 def rivals(document: Document) -> Iterator[tuple[str, ...]]:

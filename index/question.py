@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from index.analysis import VERSION, YEAR, Word, words
 from index.encoder import Encoder, Encoding, Vector
+from index.expansions import asked_of
 from index.terms import Terms
 from index.vocabulary import Vocabulary
 
@@ -59,6 +60,8 @@ class Question:
     """The numbers of the words that the corpus writes as names."""
     rivals: tuple[str, ...] = ()
     """Terms of the things that the corpus sets against those names, and that the question does not name."""
+    short_form: str | None = None
+    """What it asks the long form of."""
 
     @property
     def terms(self) -> list[str]:
@@ -111,6 +114,7 @@ def _read(text: str, encoding: Encoding, encoder: Encoder, terms: Terms, vocabul
         unknown_dates=sum(_is_unknown_date(term, terms) for word in found for term in word.terms),
         names=names,
         rivals=_rivals(vocabulary, [found[at] for at in names], found),
+        short_form=asked_of(text, found, vocabulary),
     )
 
 
@@ -125,9 +129,13 @@ def _unknown(found: Sequence[Word], weights: NDArray[np.float32], vocabulary: Vo
 
 
 def _is_unknown_name(at: int, word: Word, vocabulary: Vocabulary) -> bool:
-    """Return whether a word is a name or number no document has; the first word's capital says nothing."""
+    """Return whether no document has a word that is a name, a number or an option.
+
+    The first word's capital says nothing.
+    """
     named = (
-        word.text[0].isdigit()
+        word.is_option
+        or word.text[0].isdigit()
         or word.text[1:] != word.text[1:].lower()
         or (at > 0 and word.text[0].isupper())
     )
@@ -150,5 +158,7 @@ def _rivals(vocabulary: Vocabulary, names: Sequence[Word], asked: Sequence[Word]
 def _weight(word: Word, terms: Terms, rarity: float) -> float:
     if word.is_stopword:
         return STOPWORD_WEIGHT
+    if word.is_option:
+        return COMMON_WEIGHT + (1 - COMMON_WEIGHT) * terms.idf(word.terms[0]) / terms.rarest
     here = min(terms.idf(term) for term in word.terms) / terms.rarest
     return COMMON_WEIGHT + (1 - COMMON_WEIGHT) * rarity * here

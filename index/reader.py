@@ -13,6 +13,7 @@ from corpus.document import BlockKind, CandidateKind
 from index.columns import BLOCKS, KINDS, NONE, TERM_FIELDS, TOKEN_FIELDS, span_at
 from index.cross_encoder import PairScorer
 from index.evidence import Evidence, gather, near_to, pairs
+from index.expansions import expands
 from index.matching import range_max
 from index.question import Question
 from index.quoting import Reading, quoted
@@ -79,6 +80,7 @@ WEIGHTS = {
     "points": -1.2,  # 1 for a sentence that only says where to read on
     "boilerplate": -1.0,  # 1 for a disclaimer, a licence, a note on rights, unless the question is about it
     "defines": 1.1,  # the question asks what something is: 1 when the candidate begins by saying it, else -1
+    "expands": 2.0,  # the question asks what a short form stands for: 1 when the candidate says it, else -1
     "label": 1.3,  # 1 when row label or column header says that the cell holds what is asked for
     "date": 0.6,  # the question asks when: 1 when the candidate has a date, -1 when not, 0 when not asked
     "number": 1.3,  # the question asks how many, how long ...: likewise
@@ -232,8 +234,9 @@ def _features(snapshot: Snapshot, question: Question, evidence: Evidence) -> NDA
         "code": kinds == BLOCKS.index(BlockKind.CODE),
         "yesno_cell": is_cell & yes_no,
     }
-    places = [_cell(texts[number], row) for number, row in zip(of, one, strict=True)]
-    answers = [texts[number][row["start"] : row["end"]] for number, row in zip(of, one, strict=True)]
+    quoting = [(texts[number], row) for number, row in zip(of, one, strict=True)]
+    places = [_cell(text, row) for text, row in quoting]
+    answers = [text[row["start"] : row["end"]] for text, row in quoting]
     columns |= cell_forms(question.text, places)
     columns["leads_in"] = np.array([answer.endswith(":") for answer in answers])
     headings = [snapshot.headings(hit.passage)[-1:] for hit in hits]
@@ -242,7 +245,9 @@ def _features(snapshot: Snapshot, question: Question, evidence: Evidence) -> NDA
     )
     columns["asks"] = np.array([answer.endswith("?") for answer in answers])
     columns["points"] = np.array([POINTER.match(answer) is not None for answer in answers])
-    columns["defines"] = defines(question.text, answers)
+    columns["expands"] = expands(question.short_form, answers, [_label(text, row) for text, row in quoting])
+    asks_long_form = question.short_form is not None
+    columns["defines"] = np.zeros(len(one)) if asks_long_form else defines(question.text, answers)
     plain = [np.asarray(columns[name], np.float64) for name in FEATURES[: -len(SHAPES)]]
     return np.column_stack([*plain, shapes(question.text, answers)])
 
@@ -295,6 +300,11 @@ def _cell(text: str, one: np.void) -> tuple[str, str] | None:
         return None
     own, label, header = (span.of(text) if span else "" for span in (span_at(one, at) for at in range(3)))
     return own, f"{label}\n{header}"
+
+
+def _label(text: str, one: np.void) -> str:
+    span = span_at(one, 1)
+    return span.of(text) if span else ""
 
 
 def _reading(

@@ -207,6 +207,8 @@ class Vocabulary:
 
     def knows(self, word: Word) -> bool:
         """Return whether the corpus has the word, a form of it, or all of its parts; a number has none."""
+        if word.is_option:
+            return self._has_term(word.terms[0])
         if word.text in self or self._has_term(word.terms[0]):
             return True
         compound = len(word.terms) > 1 and not NUMBER.fullmatch(word.text)

@@ -67,6 +67,9 @@ UNKNOWN_DATE = -2.5
 cross-encoder learned from and SQuAD's, 8 % have an answer, 5 % but for addresses of machines; with any other
 unknown number 40 %, 2.5 of the logit more. Too few are among those to be looked at to fit it there."""
 
+EXPANDS = 2.0
+"""Weight of whether the candidate says what a short form stands for, where that is asked."""
+
 CROSSED = Calibration(
     {
         "share": 3.29,
@@ -75,6 +78,7 @@ CROSSED = Calibration(
         "label": 1.1,
         "unknown_name": -0.36,
         "unknown_date": UNKNOWN_DATE,
+        "expands": EXPANDS,
     },
     -3.8,
 )
@@ -94,6 +98,7 @@ PLAIN = Calibration(
         "covered_passage": -1.01,
         "unknown_name": -1.66,
         "unknown_date": UNKNOWN_DATE,
+        "expands": EXPANDS,
         "rival": -1.74,
         "reason": 0.61,
         "label": 0.67,

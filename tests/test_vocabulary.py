@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.definitions import _long_form, read_aliases
+from index.definitions import read_aliases
+from index.expansions import long_form
 from index.vocabulary import Rewrite, Vocabulary, rewrite
 
 CORPUS = {
@@ -63,10 +64,10 @@ def test_any_text(question: str) -> None:
 
 
 def test_long_forms_are_read_back_from_the_bracket() -> None:
-    assert _long_form("TFX", "capabilities with TensorFlow Extended") == "TensorFlow Extended"
-    assert _long_form("WHO", "of the World Health Organization") == "World Health Organization"
-    assert _long_form("see", "as in the table") is None
-    assert _long_form("XYZ", "nothing of the kind") is None
+    assert long_form("TFX", "capabilities with TensorFlow Extended") == "TensorFlow Extended"
+    assert long_form("WHO", "of the World Health Organization") == "World Health Organization"
+    assert long_form("see", "as in the table") is None
+    assert long_form("XYZ", "nothing of the kind") is None
 
 
 def test_compared_things_are_rivals() -> None:

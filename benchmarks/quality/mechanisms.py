@@ -105,7 +105,7 @@ MECHANISMS: dict[str, tuple[Patch, ...]] = {
     "kind of line": (without("item", "code", "leads_in", "asks", "points", "bare", "yesno_cell"),),
     "cross-encoder": (Patch("service.answer", "read", _no_pairs),),
     "boilerplate": (without("boilerplate"),),
-    "definitions": (without("defines"),),
+    "definitions": (without("defines", "expands"),),
     "names and rivals": (without("named", "rival"),),
     "clauses": (constant("index.quoting", "_narrowed", _whole_sentence),),
     "synonyms": (Patch("index.evidence", "synonyms", _no_synonyms),),

@@ -71,6 +71,27 @@ def test_years_and_versions_are_terms(written: tuple[str, int | str]) -> None:
     assert str(number) in [term for word in words(form.format(number)) for term in word.terms]
 
 
+@given(
+    st.sampled_from(["", "set ", "use `", "[", "(see ", "-v/", "a, "]),
+    st.sampled_from("-\u2010\u2011\u2212"),
+    st.sampled_from("abEXz"),
+    st.sampled_from(["", "?", "`", "]", " FILE", ",", "/-q"]),
+)
+def test_options_keep_their_letter_s_case(before: str, hyphen: str, letter: str, behind: str) -> None:
+    """An option of one letter is a term with its case, also by its letter, and no stopword."""
+    [option] = [
+        word for word in words(f"{before}{hyphen}{letter}{behind}") if word.text == f"{hyphen}{letter}"
+    ]
+    assert option.is_option and not option.is_stopword
+    assert option.terms == (f"-{letter}", letter.lower())
+
+
+@given(st.sampled_from(["well-", "--", "_-", "2-", "- ", "é-"]), st.sampled_from("abEXz1é"))
+def test_what_only_looks_like_an_option_is_none(before: str, letter: str) -> None:
+    """Behind a word, a second hyphen or a space there is no option, nor is a digit one."""
+    assert not any(word.is_option for word in words(before + letter))
+
+
 @given(st.sampled_from(sorted(NAMES)), st.sampled_from(["", ".", ",", "?", " is", ")", "'s", "/"]))
 def test_names_stay_whole(name: str, behind: str) -> None:
     """A name's first term is the whole name, whatever its case and whatever stands behind it."""
