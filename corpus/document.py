@@ -143,7 +143,8 @@ class Candidate:
     row_label: Span | None = None
     column_header: Span | None = None
     row_label_embedded: Span | None = None
-    """Of a cell the place of its row label; of a list item that of the line that leads in to its list."""
+    """Of a cell the place of its row label; of a list item that of the line that leads in to its list, of its
+    later sentences that of the first one."""
     column_header_embedded: Span | None = None
     block: BlockKind = BlockKind.PARAGRAPH
     """What it is a part of."""

@@ -26,6 +26,9 @@ DATED = re.compile(
 LED = (BlockKind.LIST_ITEM, BlockKind.CODE)
 """What a line that ends in a colon leads in to; after a question anything may follow."""
 
+ELLIPTIC = re.compile(r"\W*defaults?\b", re.I)
+"""How a sentence begins that says something of what its block begins with, and does not name it."""
+
 CONTEXT_SHARE = 4
 """Title and headings take at most this fraction (1/4) of the window; the innermost headings stay."""
 
@@ -208,19 +211,21 @@ def _passage(headings: tuple[Span, ...], context: str, run: Sequence[Atom]) -> P
     embedded = context
     candidates: list[Candidate] = []
     lead: tuple[Atom, Span] | None = None
+    begun: Span | None = None
     for number, atom in enumerate(run):
         if number:
             embedded += "\n" if atom.opens_line else " "
         moved = [_moved(candidate, len(embedded)) for candidate in atom.candidates]
         if lead and lead[0].kind is BlockKind.CAPTION and atom.opens_block and run[number - 1] is not lead[0]:
             lead = None
-        captions = atom.kind is BlockKind.CAPTION
-        leads = captions or (atom.text.endswith((":", "?")) and atom.kind not in LED)
-        if lead and not leads and _is_led(atom, lead[0]):
-            candidates.extend(_led(one, lead[1]) for one in moved)
-        else:
-            candidates.extend(moved)
-            place = Span(len(embedded), len(embedded) + len(atom.text))
+        place = Span(len(embedded), len(embedded) + len(atom.text))
+        leads = atom.kind is BlockKind.CAPTION or (atom.text.endswith((":", "?")) and atom.kind not in LED)
+        led = lead is not None and not leads and _is_led(atom, lead[0])
+        if atom.opens_block:
+            begun = place
+        label = begun if _goes_on(atom) else lead[1] if lead and led else None
+        candidates.extend(moved if label is None else (_led(one, label) for one in moved))
+        if not led:
             lead = (atom, place) if leads else None
         embedded += atom.text
     return Passage(
@@ -237,8 +242,15 @@ def _is_led(atom: Atom, lead: Atom) -> bool:
     return atom.kind in LED or lead.kind is BlockKind.CAPTION or lead.text.endswith("?")
 
 
+def _goes_on(atom: Atom) -> bool:
+    """Return whether `atom` says more of what its block begins with: of an item, or what its default is."""
+    return not atom.opens_block and (
+        atom.kind is BlockKind.LIST_ITEM or ELLIPTIC.match(atom.text) is not None
+    )
+
+
 def _led(candidate: Candidate, lead: Span) -> Candidate:
-    """Return a candidate with the line that leads in to it: what an item is an item of, what is answered."""
+    """Return a candidate with what gives it its meaning: what leads in to it, or how its item begins."""
     if candidate.kind is CandidateKind.CELL:
         return candidate
     return replace(candidate, row_label_embedded=lead)

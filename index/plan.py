@@ -15,7 +15,7 @@ from index.definitions import ALIAS_FILE, read_aliases
 from index.manifest import FORMAT
 from index.snapshot import Snapshot
 
-PARSER = 12
+PARSER = 13
 """Raise it with every change of parsers, passages or terms: an index made otherwise is then made again."""
 
 

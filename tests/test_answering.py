@@ -229,6 +229,28 @@ def test_not_a_question(indexed: Indexed, question: str) -> None:
     assert ask(indexed({"a.md": ARTICLE}), question).verdict == NotFound("not_a_question")
 
 
+OPTIONS = b"""# Options of Finch
+
+* **maxBytes** `number` (optional) - How much is kept in memory at most. Default: `4096`.
+* **hangup** `number` (optional) - Milliseconds after which a silent peer is let go. Default: `730`.
+* **verbs** `string[]` (optional) - Requests that are sent again. Default: `['GET', 'HEAD']`.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "quote"),
+    [
+        ("What is the default of maxBytes?", "Default: `4096`."),
+        ("After how many milliseconds is a silent peer let go by default?", "Default: `730`."),
+        ("Which requests are sent again by default?", "Default: `['GET', 'HEAD']`."),
+    ],
+)
+def test_defaults(indexed: Indexed, question: str, quote: str) -> None:
+    """A sentence of an item is about what the item begins with, and about no other item."""
+    index = indexed({"finch.md": OPTIONS})
+    assert words_of(index, ask(index, question)) == [quote]
+
+
 NOTES = b"""# Rook
 
 Rook copies folders to a second disk every night.

@@ -167,6 +167,24 @@ def test_line_ends(name: str, data: st.DataObject) -> None:
 
 
 @given(
+    st.sampled_from(["- {}", "1. {}", "Before it.\n\n* {}\n* Another item.", "{}"]),
+    st.lists(st.sampled_from(["It is kept.", "Default: 7.", "Defaults to none."]), max_size=4, unique=True),
+)
+def test_an_item_s_sentences_are_of_what_it_begins_with(form: str, others: list[str]) -> None:
+    """A later sentence of an item has the first one as its label; in a paragraph one that says a default."""
+    first = "Size is what a box holds."
+    text = "# Rook\n\n" + form.format(" ".join([first, *others])) + "\n"
+    (passage,) = passages_of(parse("rook.md", text.encode()), 10_000)
+    labels = {
+        one.span.of(text): one.row_label_embedded and one.row_label_embedded.of(passage.embedded)
+        for one in passage.candidates
+    }
+    for sentence in others:
+        assert labels[sentence] == (first if form != "{}" or sentence.startswith("Default") else None)
+    assert labels[first] is None
+
+
+@given(
     st.sampled_from(['!!! note "{}"\n\n    {}', ":::tip[{}]\n{}\n:::", "/// tab | {}\n{}\n///"]),
     st.booleans(),
 )
