@@ -361,14 +361,22 @@ def test_tables_that_lay_a_page_out() -> None:
 
 
 def test_lists_of_more_than_pairs() -> None:
-    source = "<dl><dt>f(x)</dt><dd><p>Gives x.</p><ul><li>fast</li></ul></dd></dl>"
-    assert blocks(source) == [
-        ("paragraph", 0, "f(x)"),
-        ("paragraph", 0, "Gives x."),
-        ("list_item", 1, "fast"),
+    complex_ = "<dt>f(x)</dt><dd><p>Gives x.</p><ul><li>fast</li></ul></dd>"
+    called = [("caption", 0, "f(x)"), ("paragraph", 0, "Gives x."), ("list_item", 1, "fast")]
+    assert blocks(f"<dl>{complex_}</dl>") == called
+    assert blocks(f"<dl><dt>a<dd>1<dt>b<dd>2{complex_}<dt>c<dd>3</dl>") == [
+        ("table", 0, "a|1 / b|2"),
+        *called,
+        ("table", 0, "c|3"),
     ]
-    assert blocks("<dl><dt>a<dt>b<dd>both<dt>c<dd>1</dl>") == [("table", 0, "a|both / b|both / c|1")]
-    assert blocks("<dl><dt>a<dd>1<dt>b</dl>") == [("paragraph", 0, word) for word in ("a", "1", "b")]
+    assert blocks("<dl><dt>-q<dt>--quiet<dd><p>Says less.<pre>-qq</pre></dl>") == [
+        ("caption", 0, "-q, --quiet"),
+        ("paragraph", 0, "Says less."),
+        ("code", 0, "-qq"),
+    ]
+    assert blocks("<dl><dt>Is it?<dd><p>Yes.<ul><li>Often</ul></dl>")[0] == ("paragraph", 0, "Is it?")
+    assert blocks("<dl><dt>a<dt>b<dd>both<dt>c<dd>1</dl>") == [("table", 0, "a, b|both / c|1")]
+    assert blocks("<dl><dt>a<dd>1<dt>b</dl>") == [("table", 0, "a|1"), ("paragraph", 0, "b")]
     assert blocks("<dl><div><dt>a<dd>1<dd>2</div><div><dt>b<dd>3</div></dl>") == [
         ("table", 0, "a|1 / a|2 / b|3")
     ]

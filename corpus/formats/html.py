@@ -144,6 +144,7 @@ class _Page:
         self._codes = 0
         self._lists: list[_List] = []
         self._marker = ""
+        self._described: dict[int, html_tables.Described] = {}
 
     def enters(self, node: LexborNode) -> bool:
         """Take in a node, and return whether its children are to be gone through."""
@@ -176,6 +177,13 @@ class _Page:
         return weight is not None and is_about(tag, node.attributes, weight, inside=self._inside > 0)
 
     def _enters_block(self, node: LexborNode, tag: str) -> bool:
+        described = self._described.get(node.mem_id)
+        if described is not None:
+            if isinstance(described, str):
+                self.writing.add(BlockKind.CAPTION, described, indent=2 * len(self._lists))
+            else:
+                self.writing.add_table(described, headed=False)
+            return False
         if tag in HEADINGS:
             self._heading = HEADINGS[tag]
         elif tag in _CODE:
@@ -187,9 +195,8 @@ class _Page:
         elif tag == "table" and html_tables.is_data(node):
             html_tables.write(self.writing, node)
             return False
-        elif tag == "dl" and (pairs := html_tables.pairs(node)):
-            self.writing.add_table(pairs, headed=False)
-            return False
+        elif tag == "dl":
+            self._described |= html_tables.described(node)
         self._inside += tag in WHOLE
         if tag in HEADINGS or tag in _ASKING:
             self._asks.append(node)

@@ -58,27 +58,49 @@ def write(writing: Writing, table: LexborNode) -> None:
     grids.write(writing, rows, headers or (named if named < len(rows) else 0) or None)
 
 
-def pairs(listed: LexborNode) -> list[tuple[str, str]]:
-    """Return the terms of a `dl` with their descriptions; none where it is more than a list of pairs."""
-    if _holds(listed, _DESCRIBED):
-        return []
-    found: list[tuple[str, str]] = []
-    terms: list[str] = []
-    described = True
+Described = str | list[tuple[str, str]]
+"""What a node of a `dl` is written as: the words of a caption, the rows of a table, nothing where empty."""
+
+
+def described(listed: LexborNode) -> dict[int, Described]:
+    """Return by `mem_id` what the terms of a `dl`, and descriptions of a few words, are written as.
+
+    Terms with such descriptions are rows, those that follow each other one table; a term whose description
+    holds lists, code or much else is the caption of what is there. Terms that share a description are named
+    together. What is not returned is to be written as it stands.
+    """
+    found: dict[int, Described] = {}
+    rows: list[tuple[str, str]] | None = None
+    for terms, told in _groups(listed):
+        named = [] if any(_holds(one, _DESCRIBED) for one in terms) else [flat(one) for one in terms]
+        name = ", ".join(dict.fromkeys(named)) if all(named) else ""
+        if not name or not told:
+            rows = None
+            continue
+        if any(_holds(one, _DESCRIBED) for one in told) or any(
+            len(flat(one)) > LONGEST_DESCRIPTION for one in told
+        ):
+            rows = None
+            if name.endswith("?"):
+                continue  # a question leads in to all of its answer, and not to the first block alone
+            found |= dict.fromkeys((one.mem_id for one in terms), "") | {terms[0].mem_id: name}
+            continue
+        found |= dict.fromkeys((one.mem_id for one in (*terms, *told)), "")
+        if rows is None:
+            rows = found[terms[0].mem_id] = []
+        rows.extend((name, flat(one)) for one in told)
+    return found
+
+
+def _groups(listed: LexborNode) -> list[tuple[list[LexborNode], list[LexborNode]]]:
+    """Return the terms of a `dl` that share descriptions, with those."""
+    found: list[tuple[list[LexborNode], list[LexborNode]]] = []
     for part in _children(listed, ("dt", "dd", "div")):
-        inner = list(_children(part, ("dt", "dd"))) if part.tag == "div" else [part]
-        for one in inner:
-            words = flat(one)
-            if one.tag == "dt":
-                # Several terms may share a description: each of them gets it.
-                terms = [words] if described else [*terms, words]
-                described = False
-            elif not terms or not all(terms) or len(words) > LONGEST_DESCRIPTION:
-                return []
-            else:
-                found.extend((term, words) for term in terms)
-                described = True
-    return found if described else []
+        for one in _children(part, ("dt", "dd")) if part.tag == "div" else (part,):
+            if not found or (one.tag == "dt" and found[-1][1]):
+                found.append(([], []))
+            found[-1][one.tag == "dd"].append(one)
+    return found
 
 
 def _parts(table: LexborNode) -> list[list[LexborNode]]:
