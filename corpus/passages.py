@@ -29,6 +29,9 @@ LED = (BlockKind.LIST_ITEM, BlockKind.CODE)
 ELLIPTIC = re.compile(r"\W*defaults?\b", re.I)
 """How a sentence begins that says something of what its block begins with, and does not name it."""
 
+GENERAL = re.compile(r"description|overview|introduction|intro|summary|about|abstract|purpose", re.I)
+"""A heading that says nothing of a subject: that is the one above it."""
+
 CONTEXT_SHARE = 4
 """Title and headings take at most this fraction (1/4) of the window; the innermost headings stay."""
 
@@ -57,6 +60,8 @@ def passages(document: Document, count_tokens: CountTokens, *, window: int) -> t
         fitting: list[Passage] = []
         for run in _runs(atoms(document.text, blocks, count_tokens, room), room):
             fitting.extend(_fitting(document, spans, context, run, count_tokens, window))
+        if fitting:
+            fitting[0] = _opened(document, headings, fitting[0])
         # A heading that is its own section's text does not stand right behind the one above it.
         if headings and fitting and blocks[0].kind is not BlockKind.HEADING:
             fitting[0] = _with_heading(document, headings[-1], fitting[0])
@@ -81,6 +86,40 @@ def _with_heading(document: Document, heading: Block, first: Passage) -> Passage
         block=BlockKind.HEADING,
     )
     return replace(first, span=Span(heading.span.start, first.span.end), candidates=(one, *first.candidates))
+
+
+def subject(names: Sequence[str]) -> Sequence[str]:
+    """Return the last of some names of title and headings, outermost first, that says what it is all about.
+
+    With those behind it that say nothing of a subject: "Description".
+    """
+    at = len(names) - 1
+    while at > 0 and GENERAL.fullmatch(names[at].strip()):
+        at -= 1
+    return names[max(at, 0) :]
+
+
+def _opened(document: Document, headings: Sequence[Block], first: Passage) -> Passage:
+    """Return the first passage of a section whose first sentence has the section's heading as its label.
+
+    "This defines which packages are bundled" is about what it stands under.
+    """
+    name = " > ".join(subject(_names(document, headings)))
+    at = first.context - len(name) - 1
+    opening = first.candidates[0] if first.candidates else None
+    if opening is None or opening.row_label_embedded is not None:
+        return first
+    if opening.block is not BlockKind.PARAGRAPH and not ELLIPTIC.match(opening.embedded.of(first.embedded)):
+        return first
+    if not name or at < 0 or first.embedded[at : first.context] != f"{name}\n":
+        return first
+    label, whole = Span(at, at + len(name)), opening.embedded
+    return replace(
+        first,
+        candidates=tuple(
+            _led(one, label) if whole.contains(one.embedded) else one for one in first.candidates
+        ),
+    )
 
 
 def _sections(blocks: Sequence[Block]) -> Iterator[tuple[tuple[Block, ...], list[Block]]]:
@@ -111,12 +150,17 @@ def _is_leaf(heading: Block, following: Block | None) -> bool:
     return following.kind is BlockKind.HEADING and following.level <= heading.level
 
 
-def _context(document: Document, headings: Sequence[Block], count_tokens: CountTokens, room: int) -> str:
-    """Return title and headings as the line that goes in front of a passage's words, or ""."""
+def _names(document: Document, headings: Sequence[Block]) -> list[str]:
+    """Return the words of title and headings, outermost first."""
     names = [plain(document.text, heading.content, heading.markup) for heading in headings]
     if document.title not in names:
         names.insert(0, document.title)
-    names = [name for name in names if name]
+    return [name for name in names if name]
+
+
+def _context(document: Document, headings: Sequence[Block], count_tokens: CountTokens, room: int) -> str:
+    """Return title and headings as the line that goes in front of a passage's words, or ""."""
+    names = _names(document, headings)
     while names:
         line = " > ".join(names) + "\n"
         if count_tokens(line) <= room:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from index.analysis import terms
+from index.analysis import terms, words
 
 ASKS_DATE = re.compile(r"\b(when|(what|which) (year|date|day|month)|since when|how long ago)\b", re.I)
 ASKS_NUMBER = re.compile(
@@ -126,21 +126,30 @@ def is_yes_no(question: str) -> bool:
     return ASKS_YES_NO.match(question.strip()) is not None
 
 
-def defines(question: str, answers: Sequence[str]) -> NDArray[np.float64]:
+def defines(question: str, answers: Sequence[str], names: Sequence[str]) -> NDArray[np.float64]:
     """Return float64 (answers,): 1 for one that begins by saying what the thing asked for is, else -1.
 
-    0 for all when the question does not ask what something is.
+    So does one that stands first under a heading which is that thing's name: `names` are the headings of
+    those that do, empty for the others. 0 for all when the question does not ask what something is.
     """
     asked = ASKS_DEFINITION.fullmatch(question.strip())
-    wanted = set(terms((asked["what"] or asked["bare"]) if asked else ""))
-    if not asked or not 0 < len((asked["what"] or asked["bare"]).split()) <= MOST_DEFINED:
+    what = (asked["what"] or asked["bare"]) if asked else ""
+    if not 0 < len(what.split()) <= MOST_DEFINED:
         return np.zeros(len(answers))
+    wanted, thing = set(terms(what)), _parts(what)
     found = np.full(len(answers), -1.0)
     for at, answer in enumerate(answers):
         opening = DEFINING.match(answer)
-        if opening and wanted.intersection(terms(opening["what"])[:1]):
+        says = opening is not None and bool(wanted.intersection(terms(opening["what"])[:1]))
+        if says or (thing and thing == _parts(names[at])):
             found[at] = 1.0
     return found
+
+
+def _parts(name: str) -> frozenset[str]:
+    """Return the terms of a name, of a compound those of its parts: `peerDependencies`, peer dependency."""
+    said = [word for word in words(name) if not word.is_stopword and word.text.lower() != "used"]
+    return frozenset(term for word in said for term in word.terms[len(word.terms) > 1 :])
 
 
 def shapes(question: str, answers: Sequence[str]) -> NDArray[np.float64]:

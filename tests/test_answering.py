@@ -251,6 +251,49 @@ def test_defaults(indexed: Indexed, question: str, quote: str) -> None:
     assert words_of(index, ask(index, question)) == [quote]
 
 
+FIELDS = b"""# crane.toml
+
+## bundleFiles
+
+This says which files are packed with the program.
+
+Where all of them are wanted, write `*`. Alternatively, `bundleFiles` can be the number of a group.
+
+## bundleFilesLater
+
+That is read once the program has begun.
+
+## retry-count
+
+* Default: 7
+* Type: Number
+
+How often a broken download begins again.
+
+## retry-pause
+
+* Default: 30
+* Type: Number
+
+Seconds between two of them.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "quote"),
+    [
+        ("What is bundleFiles for?", "This says which files are packed with the program."),
+        ("what are bundle files?", "This says which files are packed with the program."),
+        ("What is the default of retry-count?", "Default: 7"),
+        ("What is the default of retry-pause?", "Default: 30"),
+    ],
+)
+def test_sections_that_are_named_after_a_thing(indexed: Indexed, question: str, quote: str) -> None:
+    """What stands first under a thing's name says what it is, however little of the name it repeats."""
+    index = indexed({"crane.md": FIELDS})
+    assert words_of(index, ask(index, question)) == [quote]
+
+
 NOTES = b"""# Rook
 
 Rook copies folders to a second disk every night.
@@ -347,9 +390,12 @@ def test_asides(indexed: Indexed, aside: str) -> None:
 def test_shapes_of_questions() -> None:
     """What a thing is, is said by a sentence that begins with it; yes or no is asked by the verb in front."""
     answers = ["A lease is a time.", "The time of a lease is 120 s.", "lease: how long a worker holds a job"]
-    assert defines("What is a lease?", answers).tolist() == [1, -1, 1]
-    assert defines("lease?", answers).tolist() == [1, -1, 1]
-    assert defines("How long is a lease?", answers).tolist() == [0, 0, 0]
+    under = [""] * 3
+    assert defines("What is a lease?", answers, under).tolist() == [1, -1, 1]
+    assert defines("lease?", answers, under).tolist() == [1, -1, 1]
+    assert defines("How long is a lease?", answers, under).tolist() == [0, 0, 0]
+    under = ["The lease", "leaseTime", "lease times"]
+    assert defines("What are lease times used for?", ["It ends."] * 3, under).tolist() == [-1, 1, 1]
     assert is_yes_no("Does it run?") and is_yes_no("and can it fly") and not is_yes_no("What does it do?")
 
 

@@ -167,6 +167,27 @@ def test_line_ends(name: str, data: st.DataObject) -> None:
 
 
 @given(
+    st.lists(st.sampled_from(["size", "Overview", "The box", "2.0"]), max_size=3, unique=True),
+    st.sampled_from(["{}", "{} It is kept.", "{}\n\nIt is kept.", "- {}", "- {}\n- Type: number"]),
+    st.sampled_from(["It holds things.", "Default: 7."]),
+)
+def test_a_section_s_first_sentence_is_of_its_heading(headings: list[str], form: str, first: str) -> None:
+    """The first sentence under a heading has it as its label, a list's first item where it says a default.
+
+    A heading that says nothing of a subject counts with the one above it.
+    """
+    path = ["Rook", *headings]
+    text = "\n\n".join(f"{'#' * at} {name}" for at, name in enumerate(path, start=1))
+    text += f"\n\n{form.format(first)}\n"
+    passage = passages_of(parse("rook.md", text.encode()), 10_000)[-1]
+    opening, *others = passage.candidates
+    named = " > ".join(path[-2:]) if path[-1] == "Overview" else path[-1]
+    label = opening.row_label_embedded and opening.row_label_embedded.of(passage.embedded)
+    assert label == (named if form[0] != "-" or first.startswith("Default") else None)
+    assert all(one.row_label_embedded is None for one in others)
+
+
+@given(
     st.sampled_from(["- {}", "1. {}", "Before it.\n\n* {}\n* Another item.", "{}"]),
     st.lists(st.sampled_from(["It is kept.", "Default: 7.", "Defaults to none."]), max_size=4, unique=True),
 )
@@ -181,7 +202,7 @@ def test_an_item_s_sentences_are_of_what_it_begins_with(form: str, others: list[
     }
     for sentence in others:
         assert labels[sentence] == (first if form != "{}" or sentence.startswith("Default") else None)
-    assert labels[first] is None
+    assert labels[first] == ("Rook" if form == "{}" else None)
 
 
 @given(
@@ -201,5 +222,5 @@ def test_captions_name_the_block_below(form: str, more: bool) -> None:
         one.span.of(text): one.row_label_embedded and one.row_label_embedded.of(passage.embedded)
         for one in passage.candidates
     }
-    labelled = {"Before it.": None, "Changed twice": None, "It follows links.": "Changed twice"}
+    labelled = {"Before it.": "Rook", "Changed twice": None, "It follows links.": "Changed twice"}
     assert labels == labelled | ({"Behind it.": None} if more else {})
