@@ -29,6 +29,9 @@ LED = (BlockKind.LIST_ITEM, BlockKind.CODE)
 ELLIPTIC = re.compile(r"\W*defaults?\b", re.I)
 """How a sentence begins that says something of what its block begins with, and does not name it."""
 
+ATTRIBUTE = re.compile(r"\W{0,4}(?:[\w-]+ ){0,3}[\w-]+\W{0,4}:\W{0,3}(?:\s|\Z)")
+"""How a line begins that tells one thing of what it stands under: `Type: number`."""
+
 GENERAL = re.compile(r"description|overview|introduction|intro|summary|about|abstract|purpose", re.I)
 """A heading that says nothing of a subject: that is the one above it."""
 
@@ -100,26 +103,35 @@ def subject(names: Sequence[str]) -> Sequence[str]:
 
 
 def _opened(document: Document, headings: Sequence[Block], first: Passage) -> Passage:
-    """Return the first passage of a section whose first sentence has the section's heading as its label.
+    """Return the first passage of a section with the section's heading as the label of its first sentence.
 
-    "This defines which packages are bundled" is about what it stands under.
+    "This defines which packages are bundled" is about what it stands under. Lines such as "Type: number" and
+    code may come before it; of those only a default is labelled.
     """
     name = " > ".join(subject(_names(document, headings)))
     at = first.context - len(name) - 1
-    opening = first.candidates[0] if first.candidates else None
-    if opening is None or opening.row_label_embedded is not None:
-        return first
-    if opening.block is not BlockKind.PARAGRAPH and not ELLIPTIC.match(opening.embedded.of(first.embedded)):
-        return first
     if not name or at < 0 or first.embedded[at : first.context] != f"{name}\n":
         return first
-    label, whole = Span(at, at + len(name)), opening.embedded
-    return replace(
-        first,
-        candidates=tuple(
-            _led(one, label) if whole.contains(one.embedded) else one for one in first.candidates
-        ),
-    )
+    label, opening = Span(at, at + len(name)), Span(0, 0)
+    candidates = list(first.candidates)
+    for number, one in enumerate(candidates):
+        words = one.embedded.of(first.embedded)
+        if opening:
+            if not opening.contains(one.embedded):
+                break
+        elif one.row_label_embedded is not None:
+            break
+        elif ATTRIBUTE.match(words):
+            if not ELLIPTIC.match(words):
+                continue
+        elif one.block is BlockKind.PARAGRAPH:
+            opening = one.embedded
+        elif one.block is BlockKind.CODE:
+            continue
+        else:
+            break
+        candidates[number] = _led(one, label)
+    return replace(first, candidates=tuple(candidates))
 
 
 def _sections(blocks: Sequence[Block]) -> Iterator[tuple[tuple[Block, ...], list[Block]]]:

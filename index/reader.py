@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.document import BlockKind, CandidateKind
-from corpus.passages import subject
+from corpus.passages import ATTRIBUTE, subject
 from index.columns import BLOCKS, KINDS, NONE, TERM_FIELDS, TOKEN_FIELDS, span_at
 from index.cross_encoder import PairScorer
 from index.evidence import Evidence, gather, near_to, pairs
@@ -250,7 +250,10 @@ def _features(snapshot: Snapshot, question: Question, evidence: Evidence) -> NDA
         one["label_term_end"] <= evidence.contexts[1][of, 1]
     )
     names = [_subject(snapshot, hit.passage) for hit in hits]
-    opened = [names[at] if first else "" for at, first in zip(of, opens, strict=True)]
+    opened = [
+        names[at] if first and not ATTRIBUTE.match(answer) else ""
+        for at, first, answer in zip(of, opens, answers, strict=True)
+    ]
     columns["expands"] = expands(question.short_form, answers, [_label(text, row) for text, row in quoting])
     asks_long_form = question.short_form is not None
     columns["defines"] = np.zeros(len(one)) if asks_long_form else defines(question.text, answers, opened)
