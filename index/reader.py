@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.document import BlockKind, CandidateKind
-from corpus.passages import ATTRIBUTE, subject
 from index.columns import BLOCKS, KINDS, NONE, TERM_FIELDS, TOKEN_FIELDS, span_at
 from index.cross_encoder import PairScorer
 from index.evidence import Evidence, gather, near_to, pairs
 from index.expansions import expands
 from index.matching import range_max
+from index.naming import names
 from index.question import Question
 from index.quoting import Reading, quoted
 from index.saying import said_of
@@ -246,17 +246,11 @@ def _features(snapshot: Snapshot, question: Question, evidence: Evidence) -> NDA
     )
     columns["asks"] = np.array([answer.endswith("?") for answer in answers])
     columns["points"] = np.array([POINTER.match(answer) is not None for answer in answers])
-    opens = (one["label_term_end"] > one["label_term"]) & (
-        one["label_term_end"] <= evidence.contexts[1][of, 1]
-    )
-    names = [_subject(snapshot, hit.passage) for hit in hits]
-    opened = [
-        names[at] if first and not ATTRIBUTE.match(answer) else ""
-        for at, first, answer in zip(of, opens, answers, strict=True)
-    ]
     columns["expands"] = expands(question.short_form, answers, [_label(text, row) for text, row in quoting])
-    asks_long_form = question.short_form is not None
-    columns["defines"] = np.zeros(len(one)) if asks_long_form else defines(question.text, answers, opened)
+    if question.short_form is None:
+        columns["defines"] = defines(question.text, answers, names(snapshot, evidence, texts))
+    else:
+        columns["defines"] = np.zeros(len(one))
     plain = [np.asarray(columns[name], np.float64) for name in FEATURES[: -len(SHAPES)]]
     return np.column_stack([*plain, shapes(question.text, answers)])
 
@@ -309,12 +303,6 @@ def _cell(text: str, one: np.void) -> tuple[str, str] | None:
         return None
     own, label, header = (span.of(text) if span else "" for span in (span_at(one, at) for at in range(3)))
     return own, f"{label}\n{header}"
-
-
-def _subject(snapshot: Snapshot, passage: int) -> str:
-    """Return the title or heading that says what a passage is about."""
-    title = snapshot.documents[snapshot.document_of(passage)].title
-    return subject([title, *snapshot.headings(passage)])[0]
 
 
 def _label(text: str, one: np.void) -> str:

@@ -14,12 +14,17 @@ LINES = (BLOCKS.index(BlockKind.LIST_ITEM), BLOCKS.index(BlockKind.CODE))
 
 LEADS_IN = (":", "?")
 
+LONGEST_LABEL = 80
+"""Code points read of a row label or a column header. The signature of a function shares the room with its
+description, and would leave none: that of `json.dumps(obj, *, skipkeys=False, ...)` has 60 tokens, of 56."""
+
 
 def said_of(snapshot: Snapshot, passage: int, row: np.void) -> Said:
     """Return what is read of the candidate in a CANDIDATE row of a passage."""
     document = snapshot.document_of(passage)
     text = snapshot.text(document)
-    own, label, header = (span.of(text) if span else "" for span in (span_at(row, at) for at in range(3)))
+    own, *beside = (span.of(text) if span else "" for span in (span_at(row, at) for at in range(3)))
+    label, header = (one if len(one) <= LONGEST_LABEL else one[:LONGEST_LABEL].rstrip() for one in beside)
     headings = (snapshot.documents[document].title, *snapshot.headings(passage))
     return Said(
         words=f"{header} {label}: {own}" if label or header else own,

@@ -157,6 +157,28 @@ def test_sections_that_are_named_after_a_thing(indexed: Indexed, question: str, 
     assert words_of(index, ask(index, question)) == [quote]
 
 
+FUNCTIONS = b"""<title>finch</title><h1>finch</h1><dl>
+<dt>finch.pack(things, *, depth=False, ascii_only=True, check_circles=True, allow_none=True, kind=None,
+indent=None, separators=None, sort_names=False, **others)</dt>
+<dd>Write the things as one line of text. The other arguments are those of pack_all. Things of finch that were
+packed once are never packed again.</dd>
+<dt>finch.pack_all(things)</dt><dd><p>Write every thing as a line of its own.</p><ul><li>One</li></ul></dd>
+</dl>"""
+
+
+@pytest.mark.parametrize(
+    ("question", "quote"),
+    [
+        ("What does finch.pack do?", "Write the things as one line of text."),
+        ("What does finch.pack_all do?", "Write every thing as a line of its own."),
+    ],
+)
+def test_functions(indexed: Indexed, question: str, quote: str) -> None:
+    """What stands first beside a function says what it does, however long its signature is."""
+    index = indexed({"finch.html": FUNCTIONS})
+    assert words_of(index, ask(index, question)) == [quote]
+
+
 NOTES = b"""# Rook
 
 Rook copies folders to a second disk every night.
