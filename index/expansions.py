@@ -89,14 +89,12 @@ def long_form(short: str, before: str) -> str | None:
     return long
 
 
-def expands(short: str | None, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
+def expands(short: str, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
     """Return float64 (texts,): 1 for a text that says what `short` stands for, else -1.
 
-    0 for all when that is not asked for, and for the others when `short` is no short form: "What does the
-    violet light stand for?" has answers that spell nothing out. `labels` are the row labels of cells.
+    0 for the others when `short` is not written as a short form is: "What does llama stand for?" may have
+    answers that spell nothing out. `labels` are the row labels of cells.
     """
-    if short is None:
-        return np.zeros(len(texts))
     other = -1.0 if is_short_form(short) else 0.0
     return np.array(
         [1.0 if _says(short, *one) else other for one in zip(texts, labels, strict=True)], dtype=np.float64

@@ -20,7 +20,7 @@ from index.question import Question
 from index.quoting import Reading, quoted
 from index.saying import said_of
 from index.search import DECIMALS, Hit
-from index.shapes import POINTER, SHAPES, boilerplate, cell_forms, defines, is_yes_no, shapes
+from index.shapes import POINTER, SHAPES, boilerplate, cell_forms, defines, is_yes_no, shapes, thing_asked
 from index.snapshot import Snapshot
 
 READ = 20
@@ -246,11 +246,12 @@ def _features(snapshot: Snapshot, question: Question, evidence: Evidence) -> NDA
     )
     columns["asks"] = np.array([answer.endswith("?") for answer in answers])
     columns["points"] = np.array([POINTER.match(answer) is not None for answer in answers])
-    columns["expands"] = expands(question.short_form, answers, [_label(text, row) for text, row in quoting])
-    if question.short_form is None:
-        columns["defines"] = defines(question.text, answers, names(snapshot, evidence, texts))
-    else:
-        columns["defines"] = np.zeros(len(one))
+    columns["expands"] = columns["defines"] = np.zeros(len(one))
+    if question.short_form is not None:
+        labels = [_label(text, row) for text, row in quoting]
+        columns["expands"] = expands(question.short_form, answers, labels)
+    elif thing := thing_asked(question.text):
+        columns["defines"] = defines(thing, answers, names(snapshot, evidence, texts))
     plain = [np.asarray(columns[name], np.float64) for name in FEATURES[: -len(SHAPES)]]
     return np.column_stack([*plain, shapes(question.text, answers)])
 

@@ -126,22 +126,24 @@ def is_yes_no(question: str) -> bool:
     return ASKS_YES_NO.match(question.strip()) is not None
 
 
-def defines(question: str, answers: Sequence[str], names: Sequence[str]) -> NDArray[np.float64]:
-    """Return float64 (answers,): 1 for one that begins by saying what the thing asked for is, else -1.
-
-    So does one that stands first under a heading which is that thing's name: `names` are the headings of
-    those that do, empty for the others. 0 for all when the question does not ask what something is.
-    """
+def thing_asked(question: str) -> str:
+    """Return the thing that a question asks the meaning of: "What is a lease?"; empty for any other one."""
     asked = ASKS_DEFINITION.fullmatch(question.strip())
     what = (asked["what"] or asked["bare"]) if asked else ""
-    if not 0 < len(what.split()) <= MOST_DEFINED:
-        return np.zeros(len(answers))
-    wanted, thing = set(terms(what)), _parts(what)
+    return what if len(what.split()) <= MOST_DEFINED else ""
+
+
+def defines(thing: str, answers: Sequence[str], names: Sequence[str]) -> NDArray[np.float64]:
+    """Return float64 (answers,): 1 for one that begins by saying what the thing is, else -1.
+
+    So does one that stands first under a name which is that thing's: `names` are those, empty for the others.
+    """
+    wanted, parts = set(terms(thing)), _parts(thing)
     found = np.full(len(answers), -1.0)
     for at, answer in enumerate(answers):
         opening = DEFINING.match(answer)
         says = opening is not None and bool(wanted.intersection(terms(opening["what"])[:1]))
-        if says or (thing and thing == _parts(names[at])):
+        if says or (parts and parts == _parts(names[at])):
             found[at] = 1.0
     return found
 

@@ -98,4 +98,3 @@ def test_who_asks_for_it(question: str, short: str | None) -> None:
 def test_only_a_short_form_has_to_be_spelled_out() -> None:
     assert is_short_form("ONNX") and not is_short_form("Violet")
     assert expands("llama", ["It means the new model."], [""]).tolist() == [0.0]
-    assert expands(None, ["TFX stands for TensorFlow Extended."], [""]).tolist() == [0.0]
