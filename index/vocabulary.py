@@ -170,6 +170,11 @@ class Vocabulary:
         capital = sum(count for form, count in forms if form != form.lower())
         return bool(forms) and capital >= NAME_SHARE * sum(count for _, count in forms)
 
+    @property
+    def compares(self) -> bool:
+        """Return whether any table of the corpus compares things that have names."""
+        return bool(self._compared)
+
     def rivals(self, name: str) -> list[str]:
         """Return the things that the corpus's tables compare with `name`, most often compared first.
 

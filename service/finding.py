@@ -11,6 +11,7 @@ from corpus.document import Span
 from index.cross_encoder import PairScorer
 from index.encoder import Encoder
 from index.fields import Wanted
+from index.makers import called_by_name
 from index.question import Question, read_together
 from index.reader import READ
 from index.search import Hit, search
@@ -146,8 +147,9 @@ def understand(index: Index, question: str, history: Sequence[Turn]) -> tuple[st
     """Return the question that is asked of the documents, and everything that was changed in it."""
     vocabulary = index.snapshot.vocabulary
     completed, follow_ups = complete(question, history, vocabulary, is_word=index.encoder.is_word)
-    used, corrections = rewrite(completed, vocabulary, index.encoder.is_word)
-    return used, (*follow_ups, *corrections)
+    corrected, corrections = rewrite(completed, vocabulary, index.encoder.is_word)
+    used, names = called_by_name(corrected, index.snapshot)
+    return used, (*follow_ups, *corrections, *names)
 
 
 def _since(begun: float) -> float:

@@ -112,6 +112,7 @@ MECHANISMS: dict[str, tuple[Patch, ...]] = {
     "lists": (Patch("index.quoting", "_listed", _no_list),),
     "follow-ups": (Patch("service.finding", "complete", _plain_rewrite),),
     "corrected spelling": (Patch("service.finding", "rewrite", _plain_rewrite),),
+    "names by the maker": (Patch("service.finding", "called_by_name", _plain_rewrite),),
 }
 """Each mechanism and the patches that switch it off. Features that the reader lost are left out of
 `without`; every other name must exist (tests/test_evaluate.py)."""
