@@ -446,7 +446,9 @@ def test_the_page_s_key_goes_along_with_everything(key: str | None, site: Site) 
     site.fields = {"url": ["https://example.org/guide"]}
     page = site.open(f"<pull-quote{f' key={key}' if key else ''}></pull-quote>")
     site.ask()
-    page.get_by_role("button", name="Helpful", exact=True).click()
+    helpful = page.get_by_role("button", name="Helpful", exact=True)
+    helpful.click()
+    api.expect(helpful).to_have_attribute("aria-pressed", "true")
     api.expect(page.locator(".source a")).to_have_attribute("href", re.compile("example.org"))
     assert site.keys == dict.fromkeys(("/v1/ask", "/v1/feedback", "/v1/documents/guide.md"), key)
 
