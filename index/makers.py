@@ -27,11 +27,13 @@ CALLED = re.compile(
 """A thing called by its maker and what kind of thing it is. In the singular: several are not one of them."""
 
 MAKER = re.compile(
-    r"\b(?:develop|creat|mak|made|built|back|maintain|own|vendor|author|compan|manufactur|publish|organi[sz]ation"
-    r"|origin|founde|provider|supplier|brand)\w*|^by$",
+    r"(?:(?:main|original|lead|current|parent|developing) )?"
+    r"(?:(?:develop|creat|mak|maintain|back|own|found|publish|provid|suppli|build)ers?|creators?|vendors?|authors?"
+    r"|compan(?:y|ies)|manufacturers?|organi[sz]ations?|brands?"
+    r"|(?:(?:developed|created|made|built|maintained|backed|owned|founded|published|provided) )?by)\W*",
     re.I,
 )
-"""The label of a row that says who makes the things compared."""
+"""The whole label of a row that says who makes the things compared; "Developer experience" is none."""
 
 MADE_BY = re.compile(
     r"(?<![\w.+#-])(?P<thing>[^\W\d_][\w.+#-]*+),? (?:is |was )?(?:\w+ )?"
@@ -39,6 +41,8 @@ MADE_BY = re.compile(
     r"(?P<maker>[^\W\d_][\w&-]*+)"
 )
 """A sentence that says who makes a thing: "TensorFlow, backed by Google, ..."."""
+
+MARKS = re.compile(r"[*`]")
 
 PASSAGES = 20
 """How many of the passages that name the maker are looked at, those first that name it most."""
@@ -82,9 +86,10 @@ def _makers(snapshot: Snapshot, passage: int) -> Iterator[tuple[str, str]]:
     """Yield things compared with what a passage says of their makers."""
     text = snapshot.text(snapshot.document_of(passage))
     for row in snapshot.candidates_of(passage):
-        own, label, header = (span.of(text) if span else "" for span in (span_at(row, at) for at in range(3)))
+        spans = (span_at(row, at) for at in range(3))
+        own, label, header = (MARKS.sub("", span.of(text)).strip() if span else "" for span in spans)
         if KINDS[row["kind"]] is CandidateKind.CELL:
-            if header and snapshot.vocabulary.rivals(header) and MAKER.search(label):
+            if header and snapshot.vocabulary.rivals(header) and MAKER.fullmatch(label):
                 yield header, own
             continue
         for match in MADE_BY.finditer(own):

@@ -11,7 +11,7 @@ from tests.indexed import Indexed, words_of
 pytest_plugins = ("tests.indexed",)
 
 NAMES = [("Quillon", "Marbeck", "Oakhurst", "Feldspar"), ("PyTorch", "TensorFlow", "Facebook", "Google")]
-LABELS = ["Developer", "Made by", "Company", "Maintainer"]
+LABELS = ["Developer", "Made by", "**Company**", "Maintainer"]
 
 
 def compared(one: str, other: str, maker: str, rival: str, label: str) -> bytes:
@@ -75,6 +75,13 @@ def test_whoever_makes_both_makes_neither(indexed: Indexed) -> None:
     text = compared("Quillon", "Marbeck", "Oakhurst", "Oakhurst", "Developer")
     question = "Is Oakhurst's library fast?"
     assert called_by_name(question, indexed({"both.md": text}).snapshot) == (question, [])
+
+
+@pytest.mark.parametrize("label", ["Backend", "Developer experience", "Made for", "Publication"])
+def test_other_rows_tell_of_no_maker(indexed: Indexed, label: str) -> None:
+    question = "How is the Oakhurst database set up?"
+    index = indexed({"both.md": compared(*NAMES[0], label)})
+    assert called_by_name(question, index.snapshot) == (question, [])
 
 
 def test_a_sentence_says_it_too(indexed: Indexed) -> None:
